@@ -1,0 +1,88 @@
+package assertion
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Position is the place of a commit in the replicated log: the entry's index,
+// then the place inside the entry. Positions order commits totally, the same
+// way on every node.
+type Position struct {
+	Index  uint64
+	Offset uint16
+}
+
+// Compare returns -1, 0 or 1 as p was committed before, with or after o.
+func (p Position) Compare(o Position) int {
+	return cmp.Or(cmp.Compare(p.Index, o.Index), cmp.Compare(p.Offset, o.Offset))
+}
+
+// Commit is when the cluster took something in: where in the log, and the
+// leader's time of the entry in unix seconds.
+type Commit struct {
+	Position
+	At uint64
+}
+
+// Claim is an assertion together with what the cluster knows of it.
+type Claim struct {
+	// Assertion holds the signatures of all co-signers, in the order in which
+	// they were committed.
+	Assertion
+	// Hash is the content hash.
+	Hash Hash
+	// Commit is that of the first signer.
+	Commit Commit
+	// SignatureCommits is parallel to Signatures.
+	SignatureCommits []Commit
+	// Stage is the current stage: that of the newest transition, or the one
+	// that the assertion states.
+	Stage Lifecycle
+}
+
+// Visible reports whether queries show the claim unless asked otherwise.
+func (c *Claim) Visible() bool { return c.Stage.Visible() }
+
+// NewerClaim reports whether a is newer than b: by timestamp, then by commit.
+func NewerClaim(a, b *Claim) bool {
+	return cmp.Or(cmp.Compare(a.Timestamp, b.Timestamp), a.Commit.Compare(b.Commit.Position)) > 0
+}
+
+// Filter selects claims. A zero field selects all, but for Lifecycles, whose
+// nil selects the visible stages.
+type Filter struct {
+	// Subject is exact, or a prefix if SubjectPrefix is set.
+	Subject       string
+	SubjectPrefix bool
+	Predicate     string
+	// Lifecycles are the current stages wanted; nil means the visible ones.
+	Lifecycles  []Lifecycle
+	Epoch       *Hash
+	SourceClass *SourceClass
+	// Agent is among the signers.
+	Agent *AgentID
+	// Source is the source_hash.
+	Source *Hash
+	// MinConfidence is the least stated confidence, before decay.
+	MinConfidence float64
+}
+
+// Match reports whether f selects c.
+func (f Filter) Match(c *Claim) bool {
+	switch {
+	case f.SubjectPrefix && !strings.HasPrefix(c.Subject, f.Subject),
+		!f.SubjectPrefix && f.Subject != "" && c.Subject != f.Subject,
+		f.Predicate != "" && c.Predicate != f.Predicate,
+		f.Lifecycles == nil && !c.Visible(),
+		f.Lifecycles != nil && !slices.Contains(f.Lifecycles, c.Stage),
+		f.Epoch != nil && (c.Epoch == nil || *c.Epoch != *f.Epoch),
+		f.SourceClass != nil && c.SourceClass != *f.SourceClass,
+		f.Agent != nil && !c.HasSigner(*f.Agent),
+		f.Source != nil && c.SourceHash != *f.Source,
+		c.Confidence < f.MinConfidence:
+		return false
+	}
+	return true
+}
