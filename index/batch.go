@@ -1,0 +1,310 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/stemedb/stemedb/assertion"
+)
+
+// Outcome is what became of a claim.
+type Outcome uint8
+
+// The outcomes. Only Created and Cosigned change anything.
+const (
+	Created        Outcome = iota + 1 // stored
+	Exists                            // stored before, with all these signers
+	Cosigned                          // stored before; new signers were added
+	NotOwner                          // a transition without a signer of its parent
+	ParentNotFound                    // a transition of an unknown claim
+	V1Cosign                          // version 1 signatures never join a claim signed with version 2
+	TooManySigners                    // the claim would have more signers than allowed
+)
+
+func (o Outcome) String() string {
+	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers"}
+	if int(o) < len(names) && o > 0 {
+		return names[o]
+	}
+	return fmt.Sprintf("Outcome(%d)", uint8(o))
+}
+
+// Batch collects the effect of some log entries and commits it at once. Later
+// claims of a batch see earlier ones.
+type Batch struct {
+	db *DB
+	// recall holds the keys that later claims of the batch may look up; blind
+	// those that nothing reads before the commit, which need no index.
+	recall, blind *pebble.Batch
+	buckets       map[string]*bucket // touched buckets by key; written at Commit
+	head          head               // as if the batch were committed now
+	closed        bool
+}
+
+// writer is what batches hand on to each other.
+type writer struct {
+	busy     atomic.Bool // a batch is open
+	head     head        // as committed
+	decoder  *assertion.RecordDecoder
+	elements *expander
+}
+
+// NewBatch begins a batch. Only one may be open at a time.
+func (d *DB) NewBatch() (*Batch, error) {
+	if !d.writer.busy.CompareAndSwap(false, true) {
+		return nil, errors.New("begin a batch: another one is open, and the index has one writer")
+	}
+	return &Batch{
+		db: d, recall: d.db.NewIndexedBatch(), blind: d.db.NewBatch(), buckets: map[string]*bucket{}, head: d.writer.head,
+	}, nil
+}
+
+// Close releases a batch, committed or not. Closing it again does nothing.
+func (b *Batch) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	err := errors.Join(b.recall.Close(), b.blind.Close())
+	b.db.writer.busy.Store(false)
+	return err
+}
+
+// SetClusterID names the cluster. The first name stays: a later one is ignored,
+// since every node ignores it alike.
+func (b *Batch) SetClusterID(id string) error {
+	if b.head.cluster != "" {
+		return nil
+	}
+	b.head.cluster = id
+	return b.blind.Set(keyClusterID, []byte(id), nil)
+}
+
+// Applied returns the last entry that SetApplied has set.
+func (b *Batch) Applied() Applied { return b.head.applied }
+
+// SetApplied records the entry up to which the batch holds everything.
+func (b *Batch) SetApplied(a Applied) { b.head.applied = a }
+
+// Digest is the digest of the records as if the batch were committed now.
+func (b *Batch) Digest() assertion.Hash { return b.head.digest.sum() }
+
+// Count is the number of claims as if the batch were committed now.
+func (b *Batch) Count() uint64 { return b.head.count }
+
+// Commit makes the batch visible at once. It does not wait for the disk. The
+// batch then only remains to be closed.
+func (b *Batch) Commit() error {
+	for k, bucket := range b.buckets {
+		if err := b.writeBucket([]byte(k), bucket); err != nil {
+			return err
+		}
+	}
+	if err := b.head.write(b.blind); err != nil {
+		return err
+	}
+	if err := b.blind.Apply(b.recall, nil); err != nil {
+		return fmt.Errorf("commit to the index: %w", err)
+	}
+	if err := b.blind.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("commit to the index: %w", b.db.explain(err))
+	}
+	b.db.writer.head = b.head
+	return nil
+}
+
+// Assert stores a claim, adds its signers to the one that is there, or refuses
+// it. The claim must be normalised, valid and verified, and h its content hash.
+// An error means that the index can no longer be trusted.
+func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Commit) (Outcome, error) {
+	raw, err := b.db.get(b.recall, hashKey(h))
+	if err == nil {
+		if len(raw) != seqLen {
+			return 0, b.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
+		}
+		return b.cosign(seq(raw), a, c)
+	}
+	if !errors.Is(err, pebble.ErrNotFound) {
+		return 0, err
+	}
+	var parent *storedClaim
+	if a.ParentHash != nil {
+		parent, err = b.find(*a.ParentHash)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return ParentNotFound, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if !sharesSigner(parent.claim.Signatures, a.Signatures) {
+			return NotOwner, nil
+		}
+	}
+	s := &storedClaim{seq: newSeq(c.Position)}
+	s.claim = assertion.Claim{Assertion: *a, Hash: h, Commit: c, Stage: a.Lifecycle}
+	s.claim.Signatures = slices.Clone(a.Signatures)
+	for range a.Signatures {
+		s.claim.SignatureCommits = append(s.claim.SignatureCommits, c)
+	}
+	if err := b.create(s); err != nil {
+		return 0, err
+	}
+	if parent != nil {
+		return Created, b.transition(parent, s)
+	}
+	return Created, nil
+}
+
+func sharesSigner(a, b []assertion.Signature) bool {
+	return slices.ContainsFunc(a, func(x assertion.Signature) bool {
+		return slices.ContainsFunc(b, func(y assertion.Signature) bool { return x.AgentID == y.AgentID })
+	})
+}
+
+// find returns the stored claim of a hash, or pebble.ErrNotFound.
+func (b *Batch) find(h assertion.Hash) (*storedClaim, error) {
+	raw, err := b.db.get(b.recall, hashKey(h))
+	if err != nil {
+		return nil, err
+	}
+	return b.load(seq(raw))
+}
+
+// load returns a stored claim that must exist.
+func (b *Batch) load(s seq) (*storedClaim, error) {
+	raw, err := b.db.get(b.recall, claimKey(s))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, b.db.explain(fmt.Errorf("%w: claim %x is missing", ErrCorrupt, s))
+	}
+	if err != nil {
+		return nil, err
+	}
+	stored, err := decodeStored(b.db.writer.decoder, s, raw)
+	return stored, b.db.explain(err)
+}
+
+func (b *Batch) create(s *storedClaim) error {
+	c := &s.claim
+	o := s.order()
+	keys := [][]byte{
+		key(spaceQuestion, question(c.Subject, c.Predicate), o[:]),
+		key(spaceSubject, []byte(c.Subject), zero, o[:]),
+		key(spacePredicate, []byte(c.Predicate), zero, o[:]),
+		key(spaceSource, c.SourceHash[:], o[:]),
+		key(spaceAll, o[:]),
+	}
+	for i := range c.Signatures {
+		keys = append(keys, key(spaceAgent, c.Signatures[i].AgentID[:], o[:]))
+	}
+	if c.ParentHash != nil {
+		keys = append(keys, childKey(*c.ParentHash, s.seq))
+	}
+	for _, k := range keys {
+		if err := b.blind.Set(k, nil, nil); err != nil {
+			return err
+		}
+	}
+	if err := b.recall.Set(hashKey(c.Hash), s.seq[:], nil); err != nil {
+		return err
+	}
+	b.head.count++
+	if err := b.save(s); err != nil {
+		return err
+	}
+	if !c.Visible() {
+		return nil
+	}
+	for i := range c.Signatures {
+		if err := b.addVoice(s, c.Signatures[i].AgentID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget takes a stored claim out of the digest, before a change to it.
+func (b *Batch) forget(s *storedClaim) { b.head.digest.remove(b.db.writer.elements.claim(&s.claim)) }
+
+// save writes a stored claim and puts it into the digest.
+func (b *Batch) save(s *storedClaim) error {
+	b.head.digest.add(b.db.writer.elements.claim(&s.claim))
+	raw, err := s.encode()
+	if err != nil {
+		return err
+	}
+	return b.recall.Set(claimKey(s.seq), raw, nil)
+}
+
+// cosign adds the signers of a that the stored claim does not have yet.
+func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit) (Outcome, error) {
+	s, err := b.load(at)
+	if err != nil {
+		return 0, err
+	}
+	var fresh []assertion.Signature
+	for _, signature := range a.Signatures {
+		if !sharesSigner(s.claim.Signatures, []assertion.Signature{signature}) {
+			fresh = append(fresh, signature)
+		}
+	}
+	v2 := slices.ContainsFunc(s.claim.Signatures, func(x assertion.Signature) bool { return x.Version != assertion.SignatureV1 })
+	switch {
+	case len(fresh) == 0:
+		return Exists, nil
+	case fresh[0].Version == assertion.SignatureV1 && v2:
+		return V1Cosign, nil
+	case len(fresh)+len(s.claim.Signatures) > assertion.MaxSignatures:
+		return TooManySigners, nil
+	}
+	b.forget(s)
+	for _, signature := range fresh {
+		s.claim.Signatures = append(s.claim.Signatures, signature)
+		s.claim.SignatureCommits = append(s.claim.SignatureCommits, c)
+	}
+	if err := b.save(s); err != nil {
+		return 0, err
+	}
+	o := s.order()
+	for _, signature := range fresh {
+		if err := b.blind.Set(key(spaceAgent, signature.AgentID[:], o[:]), nil, nil); err != nil {
+			return 0, err
+		}
+		if s.claim.Visible() {
+			if err := b.addVoice(s, signature.AgentID); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return Cosigned, nil
+}
+
+// transition gives the parent the child's stage.
+func (b *Batch) transition(parent, child *storedClaim) error {
+	if parent.claim.Stage == child.claim.Lifecycle {
+		return nil
+	}
+	was := parent.claim.Visible()
+	b.forget(parent)
+	parent.claim.Stage = child.claim.Lifecycle
+	if err := b.save(parent); err != nil {
+		return err
+	}
+	for i := range parent.claim.Signatures {
+		agent := parent.claim.Signatures[i].AgentID
+		var err error
+		switch now := parent.claim.Visible(); {
+		case was && !now:
+			err = b.removeVoice(parent, agent)
+		case !was && now:
+			err = b.addVoice(parent, agent)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package index
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stemedb/stemedb/assertion"
+)
+
+var million = flag.Bool("million", false, "run the benchmarks at 1,000,000 claims too")
+
+func sizes() []int {
+	if *million {
+		return []int{10_000, 100_000, 1_000_000}
+	}
+	return []int{10_000, 100_000}
+}
+
+// BenchmarkAssert applies claims of many questions, by the size of the batch.
+func BenchmarkAssert(b *testing.B) {
+	for _, size := range []int{1, 16, 100} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			db, err := Open(b.TempDir(), Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			made := make([]*assertion.Assertion, b.N)
+			hashes := make([]assertion.Hash, b.N)
+			for i := range made {
+				made[i] = plain(i)
+				hashes[i] = made[i].ContentHash()
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := processorTime(b)
+			for at := 0; at < b.N; at += size {
+				batch, err := db.NewBatch()
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := at; i < min(at+size, b.N); i++ {
+					c := assertion.Commit{Position: assertion.Position{Index: uint64(at + 1), Offset: uint16(i - at)}, At: uint64(at)}
+					if o, err := batch.Assert(made[i], hashes[i], c); err != nil || o != Created {
+						b.Fatalf("claim %d: %v, %v", i, o, err)
+					}
+				}
+				batch.SetApplied(Applied{Index: uint64(at + 1), Term: 1, CommittedAt: uint64(at)})
+				if err := errors.Join(batch.Commit(), batch.Close()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkRead measures reads from indexes of several sizes, and reports the
+// bytes of disk for each claim after compaction.
+func BenchmarkRead(b *testing.B) {
+	for _, n := range sizes() {
+		dir := b.TempDir()
+		db, err := Open(dir, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		fill(b, db, 0, n, 500, plain)
+		if err := errors.Join(db.Flush(), db.db.Compact(b.Context(), []byte{0}, []byte{0xff}, true)); err != nil {
+			b.Fatal(err)
+		}
+		perClaim := float64(diskBytes(b, dir)) / float64(n)
+		v, err := db.View()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("claims=%d/get", n), func(b *testing.B) {
+			b.ReportMetric(perClaim, "disk-B/claim")
+			for i := range b.N {
+				if _, err := v.Get(plain(i * 7919 % n).ContentHash()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("claims=%d/first-page-of-100", n), func(b *testing.B) {
+			for i := range b.N {
+				if _, _, err := v.Page(assertion.Filter{Subject: fmt.Sprintf("subject-%d", i%100)}, "", 100); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		if err := errors.Join(v.Close(), db.Close()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkTally asks one question that all claims answer.
+func BenchmarkTally(b *testing.B) {
+	all := sizes()
+	if !*million {
+		all = []int{1000, 100_000}
+	} else {
+		all = append([]int{1000}, all...)
+	}
+	for _, n := range all {
+		db, err := Open(b.TempDir(), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		fill(b, db, 0, n, 500, func(i int) *assertion.Assertion {
+			a := plain(i)
+			a.Subject = "one"
+			return a
+		})
+		if err := db.Flush(); err != nil {
+			b.Fatal(err)
+		}
+		v, err := db.View()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("claims=%d", n), func(b *testing.B) {
+			for range b.N {
+				if _, err := v.Tally("one", "value", testNow); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		if err := errors.Join(v.Close(), db.Close()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func diskBytes(b *testing.B, dir string) (total int64) {
+	b.Helper()
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		total += info.Size()
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return total
+}
+
+// processorTime is what the process has used so far, flushes, compactions and
+// the garbage collector included: on a machine that others use too it says
+// more than the time that passed.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkView opens and closes views, what every read begins with.
+func BenchmarkView(b *testing.B) {
+	db, err := Open(b.TempDir(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	fill(b, db, 0, 5000, 100, plain)
+	b.ReportAllocs()
+	for b.Loop() {
+		v, err := db.View()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := v.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// Package index is one node's local index of claims, on Pebble.
+//
+// # What it owns
+//
+//   - The keyspace (keys.go): claims in log order, and for each way of looking
+//     them up one key a claim: by hash; by question (subject, predicate) and
+//     time; by subject, and so by subject prefix; by predicate; by agent; by
+//     source; by time alone; by parent.
+//   - The aggregates: of every question the support of each value by source
+//     class, kept current with each write, so that the skeptic, consensus and
+//     layered cost as much as there are distinct values, not claims.
+//   - The running count, and a set digest (LtHash) of all records that does not
+//     depend on the order or the log they came through.
+//   - Batches (one writer), views (any number of readers), iterators, cursors,
+//     checkpoints.
+//
+// # Invariants
+//
+//   - A batch is all or nothing, and the applied log entry is in the same
+//     batch: after any crash the index is exactly that of some log entry.
+//   - The write-ahead log is off. The raft log is one, and what a crash takes
+//     from the memtable is applied again from there. Flush makes everything
+//     applied durable.
+//   - The aggregates equal assertion.NewTally over the visible claims, within
+//     1e-9 relative. Sums are not floating-point sums: a claim's contribution,
+//     confidence × 2^(timestamp / half-life), is a float64 once, and the sum of
+//     contributions is exact integer arithmetic on their mantissas. Adding and
+//     removing commute, so a replaced, hidden or shown claim costs the same as a
+//     new one, a removed claim leaves nothing behind, and nothing is ever
+//     rebuilt. The time of the read comes in only when a sum is evaluated:
+//     × 2^(−T / half-life).
+//   - Damage on disk is an error (ErrCorrupt), told once and remembered, and
+//     never a missing or wrong record.
+//
+// # What it must never do
+//
+// Read a clock, verify a signature, decide an answer, or know raft.
+//
+// # Sizes and costs
+//
+// Measured by `go test ./index -run xxx -bench . -million` on 2 cores (AMD EPYC),
+// with one signer a claim, small values and 128 MiB of cache. The figures of
+// reads at a million claims include reading blocks that the cache does not hold.
+//
+//	applying a claim, batches of 1 / 16 / 100      43 / 29 / 29 µs
+//	disk for each claim, compacted, at 10 k / 100 k / 1 M   595 / 526 / 266 B
+//	Get by hash, random, at 10 k / 100 k / 1 M     10 / 16 / 128 µs
+//	first page of 100 claims of a subject          0.22 / 0.24 / 1.5 ms
+//	Tally of one question with 100 k / 1 M claims  48 / 25 µs
+package index

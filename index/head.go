@@ -1,0 +1,88 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Applied is the last log entry that the index holds the effect of.
+type Applied struct {
+	Index, Term uint64
+	// CommittedAt is the entry's time, unix seconds. It never decreases.
+	CommittedAt uint64
+}
+
+// appliedBytes is the length of an encoded Applied.
+const appliedBytes = 24
+
+func (a Applied) encode() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, appliedBytes), a.Index)
+	b = binary.BigEndian.AppendUint64(b, a.Term)
+	return binary.BigEndian.AppendUint64(b, a.CommittedAt)
+}
+
+func decodeApplied(b []byte) (Applied, error) {
+	if len(b) != appliedBytes {
+		return Applied{}, fmt.Errorf("%w: the applied entry has %d bytes, not %d", ErrCorrupt, len(b), appliedBytes)
+	}
+	return Applied{
+		Index: binary.BigEndian.Uint64(b), Term: binary.BigEndian.Uint64(b[8:]), CommittedAt: binary.BigEndian.Uint64(b[16:]),
+	}, nil
+}
+
+// head is what the index says of itself: how far it has come, and the totals of
+// its records.
+type head struct {
+	applied Applied
+	cluster string
+	count   uint64
+	digest  digest
+}
+
+// write puts the head into a batch. The cluster's name is not in it: it is
+// written once.
+func (h *head) write(b *pebble.Batch) error {
+	return errors.Join(
+		b.Set(keyApplied, h.applied.encode(), nil),
+		b.Set(keyCount, binary.BigEndian.AppendUint64(nil, h.count), nil),
+		b.Set(keyDigest, h.digest[:], nil),
+	)
+}
+
+// readHead reads the head. Every batch writes applied entry, count and digest
+// together, so an index has all of them or is new.
+func (d *DB) readHead(r pebble.Reader) (h head, err error) {
+	cluster, err := d.get(r, keyClusterID)
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return h, err
+	}
+	h.cluster = string(cluster)
+	raw, err := d.get(r, keyApplied)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return h, nil
+	}
+	if err != nil {
+		return h, err
+	}
+	if h.applied, err = decodeApplied(raw); err != nil {
+		return h, d.explain(err)
+	}
+	if raw, err = d.get(r, keyCount); err == nil && len(raw) != 8 {
+		err = fmt.Errorf("%d bytes, not 8", len(raw))
+	}
+	if err != nil {
+		return h, d.explain(fmt.Errorf("%w: the count of claims: %w", ErrCorrupt, err))
+	}
+	h.count = binary.BigEndian.Uint64(raw)
+	if raw, err = d.get(r, keyDigest); err == nil && len(raw) != digestBytes {
+		err = fmt.Errorf("%d bytes, not %d", len(raw), digestBytes)
+	}
+	if err != nil {
+		return h, d.explain(fmt.Errorf("%w: the digest state: %w", ErrCorrupt, err))
+	}
+	h.digest = digest(raw)
+	return h, nil
+}

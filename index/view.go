@@ -1,0 +1,95 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/stemedb/stemedb/assertion"
+)
+
+// View is the index as of one applied entry. Close it when done: it keeps old
+// data alive. It may be used by one goroutine at a time.
+type View struct {
+	db       *DB
+	snapshot *pebble.Snapshot
+	head     head
+	decoder  *assertion.RecordDecoder // made at the first read of a claim
+}
+
+// View opens a view of the newest state. ErrClosed if the index was closed.
+func (d *DB) View() (*View, error) {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil, ErrClosed
+	}
+	d.views.Add(1)
+	d.mu.Unlock()
+	v := &View{db: d, snapshot: d.db.NewSnapshot()}
+	var err error
+	if v.head, err = d.readHead(v.snapshot); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// Close releases the view. Closing it again does nothing.
+func (v *View) Close() error {
+	if v.snapshot == nil {
+		return nil
+	}
+	err := v.snapshot.Close()
+	v.snapshot = nil
+	v.db.views.Done()
+	return err
+}
+
+// Applied is the last log entry whose effect the view shows.
+func (v *View) Applied() Applied { return v.head.applied }
+
+// ClusterID is the cluster's name, "" before it has one.
+func (v *View) ClusterID() string { return v.head.cluster }
+
+// Count is the number of claims of whatever stage.
+func (v *View) Count() uint64 { return v.head.count }
+
+// Digest is the set digest of all records; two indexes with the same records
+// have the same digest, whatever logs they came through.
+func (v *View) Digest() assertion.Hash { return v.head.digest.sum() }
+
+// Get returns the claim with a hash, or ErrNotFound.
+func (v *View) Get(h assertion.Hash) (*assertion.Claim, error) {
+	raw, err := v.db.get(v.snapshot, hashKey(h))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, h)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != seqLen {
+		return nil, v.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
+	}
+	return v.load(seq(raw))
+}
+
+// load returns a claim that an index entry points to.
+func (v *View) load(s seq) (*assertion.Claim, error) {
+	raw, closer, err := v.snapshot.Get(claimKey(s))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, v.db.explain(fmt.Errorf("%w: claim %x is missing", ErrCorrupt, s))
+	}
+	if err != nil {
+		return nil, v.db.explain(err)
+	}
+	defer closer.Close()
+	if v.decoder == nil {
+		v.decoder = assertion.NewRecordDecoder()
+	}
+	stored, err := decodeStored(v.decoder, s, raw)
+	if err != nil {
+		return nil, v.db.explain(err)
+	}
+	return &stored.claim, nil
+}
