@@ -1,0 +1,156 @@
+package fsm
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/index"
+)
+
+// Apply implements raft.FSM.
+func (f *FSM) Apply(log *raft.Log) any { return f.ApplyBatch([]*raft.Log{log})[0] }
+
+// StoreConfiguration implements raft.ConfigurationStore. Its presence makes raft
+// hand configuration entries to ApplyBatch, where they move the applied index;
+// raft keeps the configuration itself.
+func (f *FSM) StoreConfiguration(uint64, raft.Configuration) {}
+
+// ApplyBatch implements raft.BatchingFSM: the entries become one index batch.
+// Each response is a *Response.
+func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
+	responses := make([]any, len(logs))
+	err := f.usable()
+	if err == nil {
+		if err = f.apply(logs, responses); err != nil {
+			f.fail(err)
+			err = f.Failed()
+		}
+	}
+	if err != nil {
+		for i, log := range logs {
+			responses[i] = &Response{Index: log.Index, Err: err}
+		}
+	}
+	return responses
+}
+
+// state is the digest and count after one entry.
+type state struct {
+	index  uint64
+	digest assertion.Hash
+	count  uint64
+}
+
+func (f *FSM) apply(logs []*raft.Log, responses []any) (err error) {
+	batch, err := f.db.NewBatch()
+	if err != nil {
+		return err
+	}
+	defer batch.Close()
+	var states []state
+	for i, log := range logs {
+		response := &Response{Index: log.Index}
+		responses[i] = response
+		if log.Index <= batch.Applied().Index {
+			response.Err = ErrSkipped
+			f.replay.skip()
+			continue
+		}
+		if err := f.applyEntry(batch, log, response); err != nil {
+			return fmt.Errorf("apply log entry %d: %w", log.Index, err)
+		}
+		f.replay.apply(log.Index)
+		states = append(states, state{log.Index, batch.Digest(), batch.Count()})
+	}
+	if len(states) == 0 {
+		return nil
+	}
+	if err := batch.Commit(); err != nil {
+		return err
+	}
+	f.position.publishAll(states)
+	return nil
+}
+
+// applyEntry puts the effect of one entry into the batch.
+func (f *FSM) applyEntry(batch *index.Batch, log *raft.Log, response *Response) error {
+	applied := index.Applied{Index: log.Index, Term: log.Term, CommittedAt: batch.Applied().CommittedAt}
+	if log.Type != raft.LogCommand { // a configuration: raft's own business
+		batch.SetApplied(applied)
+		return nil
+	}
+	c, err := decodeCommand(log.Data)
+	if err != nil {
+		return err
+	}
+	applied.CommittedAt = max(applied.CommittedAt, c.now)
+	switch c.kind {
+	case commandAssert:
+		response.Results = make([]AssertResult, len(c.records))
+		for i, record := range c.records {
+			a, hash, err := f.decoder.Decode(record)
+			if err != nil {
+				return fmt.Errorf("claim %d: %w", i, err)
+			}
+			commit := assertion.Commit{Position: assertion.Position{Index: log.Index, Offset: uint16(i)}, At: applied.CommittedAt}
+			outcome, err := batch.Assert(a, hash, commit)
+			if err != nil {
+				return fmt.Errorf("claim %d: %w", i, err)
+			}
+			response.Results[i] = AssertResult{Outcome: outcome, Hash: hash}
+		}
+	case commandClusterInit:
+		if err := batch.SetClusterID(c.text); err != nil {
+			return err
+		}
+	case commandTermStart:
+	}
+	batch.SetApplied(applied)
+	return nil
+}
+
+// ReplayStats says which entries a process applied or skipped since it opened
+// the state and until it called MarkRecovered.
+type ReplayStats struct {
+	First, Last uint64 // log indexes of the entries applied; 0 if none was
+	Applied     uint64
+	Skipped     uint64 // entries handed over again whose effect was there
+}
+
+type replay struct {
+	mu    sync.Mutex
+	done  bool
+	stats ReplayStats
+}
+
+func (r *replay) apply(index uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done {
+		return
+	}
+	if r.stats.Applied == 0 {
+		r.stats.First = index
+	}
+	r.stats.Last = index
+	r.stats.Applied++
+}
+
+func (r *replay) skip() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.done {
+		r.stats.Skipped++
+	}
+}
+
+// MarkRecovered ends the counting of the replay and returns it.
+func (f *FSM) MarkRecovered() ReplayStats {
+	f.replay.mu.Lock()
+	defer f.replay.mu.Unlock()
+	f.replay.done = true
+	return f.replay.stats
+}

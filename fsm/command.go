@@ -1,0 +1,124 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// FormatVersion is the highest command format that this version reads and
+// writes. Nodes tell it to each other, and a leader writes nothing above the
+// lowest of the members'.
+const FormatVersion uint16 = 1
+
+// commandType is the first byte of a command, its format's version the second.
+type commandType byte
+
+const (
+	commandAssert      commandType = 1
+	commandClusterInit commandType = 2
+	commandTermStart   commandType = 3
+)
+
+// headLen is type, version and the proposer's clock in unix seconds.
+const headLen = 1 + 1 + 8
+
+// maxRecords bounds the claims of one command; a claim's offset in its entry
+// is 16 bits wide.
+const maxRecords = 1 << 16
+
+var (
+	// ErrUnknownCommand means that an entry was written by a version that this
+	// one does not know. Guessing would make the nodes diverge.
+	ErrUnknownCommand = errors.New("unknown command in the log")
+	errMalformed      = errors.New("malformed command in the log")
+)
+
+// command is a decoded log entry.
+type command struct {
+	kind    commandType
+	now     uint64
+	records [][]byte // commandAssert; they share the entry's memory
+	text    string   // commandClusterInit: the cluster's id; commandTermStart: the leader's id
+}
+
+func appendHead(size int, kind commandType, now uint64) []byte {
+	b := append(make([]byte, 0, headLen+size), byte(kind), 1)
+	return binary.BigEndian.AppendUint64(b, now)
+}
+
+// EncodeAssert makes the command that stores claims, at most 65,536 records as
+// Assertion.MarshalBinary writes them. now is the proposer's clock, unix
+// seconds.
+func EncodeAssert(now uint64, records [][]byte) []byte {
+	size := binary.MaxVarintLen32
+	for _, r := range records {
+		size += binary.MaxVarintLen32 + len(r)
+	}
+	b := appendHead(size, commandAssert, now)
+	b = binary.AppendUvarint(b, uint64(len(records)))
+	for _, r := range records {
+		b = binary.AppendUvarint(b, uint64(len(r)))
+		b = append(b, r...)
+	}
+	return b
+}
+
+// EncodeClusterInit makes the command that names a new cluster. A cluster that
+// has a name keeps it.
+func EncodeClusterInit(now uint64, clusterID string) []byte {
+	return append(appendHead(len(clusterID), commandClusterInit, now), clusterID...)
+}
+
+// EncodeTermStart makes the first command of a new leader. It changes no
+// record: when it is applied, everything that earlier terms committed has been
+// applied too.
+func EncodeTermStart(now uint64, nodeID string) []byte {
+	return append(appendHead(len(nodeID), commandTermStart, now), nodeID...)
+}
+
+// decodeCommand is the inverse of the Encode functions; anything else is an
+// error.
+func decodeCommand(b []byte) (command, error) {
+	if len(b) < 2 {
+		return command{}, fmt.Errorf("%w: %d bytes", errMalformed, len(b))
+	}
+	c := command{kind: commandType(b[0])}
+	if c.kind < commandAssert || c.kind > commandTermStart || b[1] != 1 {
+		return command{}, fmt.Errorf("%w: type %d version %d; this entry was written by a newer stemedb: upgrade this node", ErrUnknownCommand, b[0], b[1])
+	}
+	if len(b) < headLen {
+		return command{}, fmt.Errorf("%w: %d bytes", errMalformed, len(b))
+	}
+	c.now = binary.BigEndian.Uint64(b[2:])
+	body := b[headLen:]
+	if c.kind != commandAssert {
+		c.text = string(body)
+		return c, nil
+	}
+	count, body, err := uvarint(body)
+	if err != nil || count > maxRecords || count > uint64(len(body)) {
+		return command{}, fmt.Errorf("%w: a bad count of claims", errMalformed)
+	}
+	c.records = make([][]byte, count)
+	for i := range c.records {
+		var size uint64
+		if size, body, err = uvarint(body); err != nil || size > uint64(len(body)) {
+			return command{}, fmt.Errorf("%w: claim %d of %d ends early", errMalformed, i, count)
+		}
+		c.records[i], body = body[:size:size], body[size:]
+	}
+	if len(body) > 0 {
+		return command{}, fmt.Errorf("%w: %d bytes after the last claim", errMalformed, len(body))
+	}
+	return c, nil
+}
+
+// uvarint reads a shortest-form unsigned integer.
+func uvarint(b []byte) (v uint64, rest []byte, err error) {
+	v, n := binary.Uvarint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return 0, nil, errMalformed
+	}
+	return v, b[n:], nil
+}
