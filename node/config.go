@@ -1,0 +1,198 @@
+package node
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is what one running node needs to know. DefaultConfig gives every
+// field that has a default; Validate says what is missing or contradictory.
+type Config struct {
+	// DataDir holds everything that the node must not lose: its identity, the
+	// raft log and the index. One process at a time may use it. Required.
+	DataDir string
+
+	// NodeID names this node in the cluster, for ever. Empty means: the name
+	// that the data directory already holds, or a random one made on the first
+	// start. A name that differs from the one in the data directory is refused.
+	NodeID string
+
+	// ClusterAddr is where the node listens for raft and node-to-node RPC
+	// (host:port). Port 0 picks a free one.
+	ClusterAddr string
+	// GossipAddr is where the node listens for gossip, TCP and UDP (host:port).
+	GossipAddr string
+	// AdvertiseHost is the host that other nodes use to reach this one, for all
+	// its ports. Empty means the host of ClusterAddr. Required if that is a
+	// wildcard address.
+	AdvertiseHost string
+	// HTTPAdvertise is the address of the HTTP API that this node tells the
+	// others (host:port). It is information for people and clients only.
+	HTTPAdvertise string
+
+	// Join lists node-to-node addresses (host or host:port, default port 18182)
+	// of nodes that may already form the cluster. A DNS name that resolves to
+	// several addresses stands for all of them.
+	Join []string
+	// BootstrapExpect is the number of nodes that form a new cluster, once that
+	// many see each other and none of them has state. 0 means: never bootstrap,
+	// only join. 1 without Join is a one-node cluster.
+	BootstrapExpect int
+
+	// TLS, if set, secures raft and node-to-node RPC in both directions
+	// (mutual TLS; see transport.LoadTLS).
+	TLS *tls.Config
+	// GossipKey, if set, encrypts gossip: 16, 24 or 32 bytes (AES).
+	GossipKey []byte
+
+	// Version is the software's version, told to the other nodes.
+	Version string
+
+	// HeartbeatTimeout is how long a follower waits for a sign of the leader
+	// before it starts an election (randomised up to twice that). Too short and
+	// a busy disk or CPU causes needless elections; too long and the cluster
+	// stands still after the loss of its leader. 100 ms to 60 s.
+	HeartbeatTimeout time.Duration
+	// ElectionTimeout is how long a candidate waits for votes before it tries
+	// again. At least HeartbeatTimeout.
+	ElectionTimeout time.Duration
+	// LeaderLease is how long a leader that cannot reach a quorum stays leader.
+	// At most HeartbeatTimeout.
+	LeaderLease time.Duration
+	// CommitInterval is how soon followers learn of the last commit when no
+	// further writes come. It bounds the wait of reads that follow a write on
+	// another node; each tick is one message per follower.
+	CommitInterval time.Duration
+
+	// SnapshotInterval is how often the node looks whether a snapshot is due;
+	// SnapshotThreshold is how many log entries make it due. A snapshot is a
+	// hard-linked checkpoint: it is what lets the log be truncated.
+	SnapshotInterval  time.Duration
+	SnapshotThreshold uint64
+	// TrailingLogs is how many entries stay in the log after a snapshot, so that
+	// a node that was away for a short time catches up from the log instead of
+	// from a whole snapshot.
+	TrailingLogs uint64
+
+	// WriteTimeout bounds one write from the moment it is queued. When it
+	// passes after the write was proposed, the outcome is unknown.
+	WriteTimeout time.Duration
+	// ReadTimeout bounds the wait for a read index and for the local apply.
+	ReadTimeout time.Duration
+	// SyncInterval is how often the node reports its applied index and digest to
+	// the others.
+	SyncInterval time.Duration
+	// MaxQueuedClaims bounds the claims that wait for a proposal; more are
+	// refused as overload.
+	MaxQueuedClaims int
+
+	// CacheBytes and MemTableBytes size the index (see index.Options).
+	CacheBytes    int64
+	MemTableBytes uint64
+
+	// NoFsync switches off fsync of the raft log. Only for tests that prove
+	// that it matters: with it, an acknowledged write can be lost.
+	NoFsync bool
+
+	// Registerer receives the metrics of the node; nil keeps them private.
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// DefaultConfig returns the settings of a one-node cluster on loopback.
+func DefaultConfig() Config {
+	return Config{
+		ClusterAddr:       "127.0.0.1:18182",
+		GossipAddr:        "127.0.0.1:18183",
+		BootstrapExpect:   1,
+		HeartbeatTimeout:  500 * time.Millisecond,
+		ElectionTimeout:   500 * time.Millisecond,
+		LeaderLease:       400 * time.Millisecond,
+		CommitInterval:    10 * time.Millisecond,
+		SnapshotInterval:  30 * time.Second,
+		SnapshotThreshold: 65536,
+		TrailingLogs:      16384,
+		WriteTimeout:      10 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		SyncInterval:      250 * time.Millisecond,
+		MaxQueuedClaims:   16384,
+		CacheBytes:        128 << 20,
+		MemTableBytes:     64 << 20,
+	}
+}
+
+// Validate reports every setting that is missing, out of range or
+// contradictory, in one error.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.DataDir == "" {
+		bad("data directory is not set: give --data-dir or STEMEDB_DATA_DIR")
+	}
+	clusterHost, _, err := net.SplitHostPort(c.ClusterAddr)
+	if err != nil {
+		bad("cluster address %q is not host:port: %w", c.ClusterAddr, err)
+	} else if c.AdvertiseHost == "" && isWildcard(clusterHost) {
+		bad("cluster address %q listens on every interface: give --advertise-addr, the host by which the other nodes reach this one", c.ClusterAddr)
+	}
+	if _, _, err := net.SplitHostPort(c.GossipAddr); err != nil {
+		bad("gossip address %q is not host:port: %w", c.GossipAddr, err)
+	}
+	if c.BootstrapExpect < 0 {
+		bad("bootstrap-expect is %d: it is a number of nodes, 0 to only join", c.BootstrapExpect)
+	}
+	if c.BootstrapExpect == 0 && len(c.Join) == 0 {
+		bad("bootstrap-expect is 0 and there is no address to join: this node could never become part of a cluster; set one of them")
+	}
+	if c.BootstrapExpect > 1 && len(c.Join) == 0 {
+		bad("bootstrap-expect is %d but there is no address to join: the nodes could never see each other; set --join", c.BootstrapExpect)
+	}
+	if c.HeartbeatTimeout < 100*time.Millisecond || c.HeartbeatTimeout > time.Minute {
+		bad("heartbeat timeout is %v: 100ms to 1m is possible", c.HeartbeatTimeout)
+	}
+	if c.ElectionTimeout < c.HeartbeatTimeout {
+		bad("election timeout %v is shorter than the heartbeat timeout %v", c.ElectionTimeout, c.HeartbeatTimeout)
+	}
+	if c.LeaderLease > c.HeartbeatTimeout || c.LeaderLease < 5*time.Millisecond {
+		bad("leader lease is %v: it must lie between 5ms and the heartbeat timeout %v", c.LeaderLease, c.HeartbeatTimeout)
+	}
+	if n := len(c.GossipKey); n != 0 && n != 16 && n != 24 && n != 32 {
+		bad("gossip key has %d bytes: 16, 24 or 32 are possible", n)
+	}
+	for name, d := range map[string]time.Duration{
+		"commit interval": c.CommitInterval, "snapshot interval": c.SnapshotInterval,
+		"write timeout": c.WriteTimeout, "read timeout": c.ReadTimeout, "sync interval": c.SyncInterval,
+	} {
+		if d <= 0 {
+			bad("%s is %v: it must be positive", name, d)
+		}
+	}
+	if c.SnapshotThreshold == 0 || c.MaxQueuedClaims <= 0 {
+		bad("snapshot threshold and the queue of claims must be positive")
+	}
+	return errors.Join(errs...)
+}
+
+func isWildcard(host string) bool {
+	if host == "" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsUnspecified()
+}
+
+// The layout of the data directory.
+func (c *Config) lockPath() string     { return filepath.Join(c.DataDir, "LOCK") }
+func (c *Config) identityPath() string { return filepath.Join(c.DataDir, "node.json") }
+func (c *Config) logPath() string      { return filepath.Join(c.DataDir, "raft.db") }
+func (c *Config) statePath() string    { return filepath.Join(c.DataDir, "state") }

@@ -1,0 +1,62 @@
+// Package node is one running StemeDB node: it wires raft, the FSM, the
+// transport and the gossip together and gives the layers above two verbs,
+// Assert and Read.
+//
+// # What it owns
+//
+//   - The life of the node: the lock and the identity of the data directory,
+//     joining or bootstrapping a cluster, becoming and ceasing to be leader, a
+//     graceful stop. One command line serves first start, restart and scale-up:
+//     a node with state resumes; one without looks for a cluster to join, and
+//     only where BootstrapExpect nodes see each other, none has state, and all
+//     of them have promised themselves to the same proposer does that one
+//     bootstrap.
+//   - The way of a write: Assert encodes verified claims, the batcher groups
+//     whatever arrives while a proposal is in flight into the next log entry
+//     (group commit without a timer), and the entry is proposed here or
+//     forwarded to the leader with the callers' identities.
+//   - The consistency of a read: a coalesced read index for linearizable reads
+//     on any node, a remembered one for bounded staleness, none for local ones,
+//     and min_index for reading one's own writes.
+//   - What the node tells of itself: reports to the other nodes, health,
+//     readiness, the cluster as this node sees it, metrics.
+//
+// # Invariants
+//
+//   - A write is reported as done only when raft committed its entry, this
+//     node's own fsync of it included where it is the leader, and its outcome
+//     came back from the leader's FSM.
+//   - Only a request that certainly was not proposed is retried or forwarded
+//     blindly (ErrNotLeader, an enqueue time-out, a peer that could not be
+//     reached). Every other failure of a proposal is ErrOutcomeUnknown; the
+//     caller may repeat it, since claims are identified by their content.
+//   - A read index is taken in this order: the leader's own entry of this term
+//     has been applied; commit index; leadership confirmed by a quorum; still the
+//     same term; local apply has reached the index. Any other order can serve
+//     a stale read.
+//   - Every raft future is awaited together with a context, since it may never
+//     resolve while there is no quorum.
+//   - The first failure of the FSM stops the node: diverging is worse than
+//     stopping.
+//
+// # Hazards of hashicorp/raft designed around without a test
+//
+// A failed leadership transfer can wedge a later leader (hashicorp/raft issue
+// 696): the flag that refuses proposals during a transfer may survive the
+// transfer's failure. It needs a transfer that times out while the target wins
+// an election at the same instant, which cannot be brought about from outside
+// the library. The node hands leadership over only while it stops, so that a
+// flag left behind dies with the process, and a leader whose first entry of
+// the term is refused for longer than an election time-out shuts raft down.
+//
+// A disk that hangs does not cause a failover by itself (issue 503): raft's
+// heartbeats do not touch the disk. Detecting it takes a watchdog beside the
+// log store and is part of the disk handling of the operations work; until
+// then a write on such a leader ends with ErrOutcomeUnknown after
+// WriteTimeout and nothing is acknowledged that is not on a quorum's disks.
+//
+// # What it must never do
+//
+// Verify signatures, decide an answer or know HTTP: claims arrive verified, the
+// FSM decides, and the API speaks to clients.
+package node

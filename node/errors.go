@@ -1,0 +1,28 @@
+package node
+
+import "errors"
+
+var (
+	// ErrNoLeader means that no leader could be reached in time. The write was
+	// not proposed, the read was not answered; both may be repeated.
+	ErrNoLeader = errors.New("the cluster has no leader at the moment")
+	// ErrOutcomeUnknown means that a write was proposed and its outcome did not
+	// come back. It may or may not take effect. Repeating the same claims is
+	// safe: one that is there already answers as existing.
+	ErrOutcomeUnknown = errors.New("the outcome of the write is unknown")
+	// ErrOverloaded means that too many claims wait already. Nothing was
+	// proposed.
+	ErrOverloaded = errors.New("too many writes are waiting")
+	// ErrStopping means that this node is shutting down.
+	ErrStopping = errors.New("the node is stopping")
+	// ErrTooStale means that a bounded read could not be served: the node's last
+	// proof of freshness is older than allowed and a new one could not be had.
+	ErrTooStale = errors.New("the node cannot prove that its data is fresh enough")
+	// ErrMinIndex means that the node did not apply the wanted log index in time.
+	ErrMinIndex = errors.New("the node has not applied the wanted log index yet")
+	// ErrFailed means that the node's state is damaged and nothing is served.
+	ErrFailed = errors.New("the node has failed")
+	// ErrIncompatible means that a member of the cluster does not understand the
+	// format of a command, so that it must not be written to the log yet.
+	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
+)

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrDataDirInUse means that another process holds the data directory.
+var ErrDataDirInUse = errors.New("data directory is in use by another process")
+
+var validNodeID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// identity is what a data directory says of the node that it belongs to.
+type identity struct {
+	NodeID string `json:"node_id"`
+	// ClusterID is kept here too, since the state may go back to before it learnt
+	// the name when the process is killed.
+	ClusterID string `json:"cluster_id,omitempty"`
+}
+
+func (i identity) save(cfg *Config) error {
+	raw, err := json.Marshal(i)
+	if err != nil {
+		return fmt.Errorf("encode the node's identity: %w", err)
+	}
+	return writeFileDurably(cfg.identityPath(), append(raw, '\n'))
+}
+
+// lockDataDir makes the directory if needed and locks it against other
+// processes until the returned lock is closed or the process ends.
+func lockDataDir(cfg *Config) (io.Closer, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock, err := vfs.Default.Lock(cfg.lockPath())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s (%w): stop that process or give another --data-dir", ErrDataDirInUse, cfg.DataDir, err)
+	}
+	return lock, nil
+}
+
+// resolveIdentity reads who the node is from the data directory, or decides
+// and stores it on the first start.
+func resolveIdentity(cfg *Config) (identity, error) {
+	if cfg.NodeID != "" && !validNodeID.MatchString(cfg.NodeID) {
+		return identity{}, fmt.Errorf("node id %q: use 1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit", cfg.NodeID)
+	}
+	raw, err := os.ReadFile(cfg.identityPath())
+	switch {
+	case err == nil:
+		var id identity
+		if err := json.Unmarshal(raw, &id); err != nil || !validNodeID.MatchString(id.NodeID) {
+			return identity{}, fmt.Errorf("%s does not hold a node's identity: restore the file, or give an empty data directory", cfg.identityPath())
+		}
+		if cfg.NodeID != "" && cfg.NodeID != id.NodeID {
+			return identity{}, fmt.Errorf("data directory %s belongs to node %q, not to %q: a node keeps its name; give that name, or an empty data directory", cfg.DataDir, id.NodeID, cfg.NodeID)
+		}
+		return id, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return identity{}, fmt.Errorf("read the node's identity: %w", err)
+	}
+	name := cfg.NodeID
+	if name == "" {
+		var b [6]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return identity{}, fmt.Errorf("make a node id: %w", err)
+		}
+		name = "node-" + hex.EncodeToString(b[:])
+	}
+	id := identity{NodeID: name}
+	return id, id.save(cfg)
+}
+
+// writeFileDurably replaces a small file so that after a crash either the old
+// or the new content is there.
+func writeFileDurably(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

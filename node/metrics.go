@@ -1,0 +1,115 @@
+package node
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stemedb/stemedb/sync/gossip"
+)
+
+// metrics are the node's own; raft, sync and HTTP register theirs beside the
+// code that moves them.
+type metrics struct {
+	leaderChanges prometheus.Counter
+	forwarded     prometheus.Counter
+	commitSeconds prometheus.Histogram
+	batchClaims   prometheus.Histogram
+	syncSeconds   prometheus.Histogram
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		leaderChanges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stemedb_cluster_leader_changes_total",
+			Help: "Leaders that this node has seen take over since it started. Frequent changes mean an overloaded or partitioned cluster.",
+		}),
+		forwarded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stemedb_forwarded_claims_total",
+			Help: "Claims that this node brought to the leader on behalf of its clients.",
+		}),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "stemedb_commit_seconds",
+			Help:    "Time from proposing or forwarding a group of claims until its outcome was known on this node.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
+		}),
+		batchClaims: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "stemedb_commit_batch_claims",
+			Help:    "Claims per group commit on this node.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "stemedb_log_store_sync_seconds",
+			Help:    "Time of one append to the raft log including its fdatasync. The count is the number of syncs.",
+			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
+		}),
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.leaderChanges, m.forwarded, m.commitSeconds, m.batchClaims, m.syncSeconds} {
+		if err := registerer.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) observeSync(d time.Duration) { m.syncSeconds.Observe(d.Seconds()) }
+
+var (
+	descAssertions = prometheus.NewDesc("stemedb_assertions_total",
+		"Assertions stored on this node, whatever their lifecycle stage.", nil, nil)
+	descNodes = prometheus.NewDesc("stemedb_cluster_nodes",
+		"Nodes that this node's gossip knows, by state; itself included.", []string{"state"}, nil)
+	descIsLeader = prometheus.NewDesc("stemedb_cluster_is_leader",
+		"1 if this node is the raft leader, else 0.", nil, nil)
+	descApplied = prometheus.NewDesc("stemedb_applied_index",
+		"Raft log index up to which this node has applied the log.", nil, nil)
+	descCommit = prometheus.NewDesc("stemedb_commit_index",
+		"Raft log index up to which this node knows the log to be committed.", nil, nil)
+	descTerm = prometheus.NewDesc("stemedb_raft_term",
+		"Current raft term of this node.", nil, nil)
+	descDisk = prometheus.NewDesc("stemedb_index_disk_bytes",
+		"Bytes of disk that the local index uses, obsolete files that await deletion included.", nil, nil)
+	descReadAmp = prometheus.NewDesc("stemedb_index_read_amplification",
+		"Sorted runs that a point read of the local index may have to look at.", nil, nil)
+	descCompactions = prometheus.NewDesc("stemedb_index_compactions_total",
+		"Compactions of the local index since the node started.", nil, nil)
+)
+
+// Describe implements prometheus.Collector for what is read at scrape time.
+func (n *Node) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descAssertions, descNodes, descIsLeader, descApplied, descCommit, descTerm, descDisk, descReadAmp, descCompactions} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (n *Node) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	applied, _, count := n.fsm.Current()
+	gauge(descAssertions, float64(count))
+	gauge(descApplied, float64(applied))
+	gauge(descCommit, float64(n.raft.CommitIndex()))
+	gauge(descTerm, float64(n.raft.CurrentTerm()))
+	leads := 0.0
+	if n.leads() {
+		leads = 1
+	}
+	gauge(descIsLeader, leads)
+	states := map[gossip.State]int{gossip.Alive: 0, gossip.Dead: 0, gossip.Left: 0}
+	for _, member := range n.gossip.Members() {
+		states[member.State]++
+	}
+	for state, number := range states {
+		gauge(descNodes, float64(number), string(state))
+	}
+	if m := n.fsm.Metrics(); m != nil {
+		gauge(descDisk, float64(m.DiskSpaceUsage()))
+		gauge(descReadAmp, float64(m.ReadAmp()))
+		ch <- prometheus.MustNewConstMetric(descCompactions, prometheus.CounterValue, float64(m.Compact.Count))
+	}
+}

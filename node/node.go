@@ -1,0 +1,277 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/sync/convergence"
+	"github.com/stemedb/stemedb/sync/gossip"
+	"github.com/stemedb/stemedb/transport"
+)
+
+// Node is one running node. Start makes it, Stop ends it.
+type Node struct {
+	cfg       Config
+	id        string
+	address   string // node-to-node address that the others use
+	ownFormat uint16
+	log       *slog.Logger
+	metrics   *metrics
+	started   time.Time
+
+	ctx    context.Context // ends when the node stops
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+
+	lock      io.Closer
+	logs      *LogStore
+	fsm       *fsm.FSM
+	transport *transport.Transport
+	client    *transport.Client
+	raftNet   io.Closer
+	raft      *raft.Raft
+	gossip    *gossip.Gossip
+	tracker   *convergence.Tracker
+
+	batcher     *batcher
+	reads       *readIndexer
+	leadership  chan bool // from raft: this node gained or lost leadership
+	leaderWatch *broadcast
+	appliedTerm atomic.Uint64 // newest term that this node leads or led and whose first entry it applied
+	lastLeader  atomic.Pointer[string]
+	promised    promise
+	joinTarget  atomic.Uint64 // commit index when this node joined; 0 before
+	format      atomic.Uint32
+	recovered   atomic.Bool
+	announced   string // cluster id in gossip; only the report loop uses it
+	clusterID   atomic.Pointer[string]
+
+	stopping atomic.Bool
+	stopOnce sync.Once
+	stopErr  error
+	failOnce sync.Once
+	failed   chan struct{}
+	failure  atomic.Pointer[error]
+}
+
+// Start opens the data directory, listens, starts raft and gossip, and begins
+// to join or form a cluster. It returns as soon as the node runs; Ready tells
+// when it is part of a cluster.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, ownFormat: fsm.FormatVersion, metrics: m, started: time.Now(),
+		leadership: make(chan bool, 16), leaderWatch: newBroadcast(), failed: make(chan struct{}),
+	}
+	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	n.format.Store(uint32(n.ownFormat))
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	n.run()
+	return n, nil
+}
+
+// open brings up the parts from the disk upwards.
+func (n *Node) open() (err error) {
+	cfg := &n.cfg
+	if n.lock, err = lockDataDir(cfg); err != nil {
+		return err
+	}
+	who, err := resolveIdentity(cfg)
+	if err != nil {
+		return err
+	}
+	n.id = who.NodeID
+	if who.ClusterID != "" {
+		n.clusterID.Store(&who.ClusterID)
+	}
+	n.log = cfg.Logger.With("node", n.id)
+	n.fsm, err = fsm.Open(cfg.statePath(), fsm.Options{
+		Logger: n.log, CacheBytes: cfg.CacheBytes, MemTableBytes: cfg.MemTableBytes, OnFatal: n.fail,
+	})
+	if err != nil {
+		return fmt.Errorf("open the state in %s: %w", cfg.statePath(), err)
+	}
+	if n.logs, err = OpenLogStore(cfg.logPath(), cfg.NoFsync, n.metrics.observeSync); err != nil {
+		return err
+	}
+	n.transport, err = transport.Listen(transport.Config{Addr: cfg.ClusterAddr, Advertise: cfg.AdvertiseHost, TLS: cfg.TLS, ClusterID: n.ClusterID, Logger: n.log})
+	if err != nil {
+		return fmt.Errorf("listen for the other nodes: %w", err)
+	}
+	n.address = n.transport.Addr()
+	n.client = n.transport.Client()
+	if err := n.startRaft(); err != nil {
+		return err
+	}
+	if err := n.startSync(); err != nil {
+		return err
+	}
+	n.reads = &readIndexer{round: n.fetchReadIndex}
+	n.batcher = newBatcher(cfg.MaxQueuedClaims, n.commitGroup)
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(n); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// startRaft starts consensus. Without state it idles until it is bootstrapped
+// or contacted by a leader.
+func (n *Node) startRaft() error {
+	conf := raft.DefaultConfig()
+	conf.LocalID = raft.ServerID(n.id)
+	conf.HeartbeatTimeout = n.cfg.HeartbeatTimeout
+	conf.ElectionTimeout = n.cfg.ElectionTimeout
+	conf.LeaderLeaseTimeout = n.cfg.LeaderLease
+	conf.CommitTimeout = n.cfg.CommitInterval
+	conf.SnapshotInterval = n.cfg.SnapshotInterval
+	conf.SnapshotThreshold = n.cfg.SnapshotThreshold
+	conf.TrailingLogs = n.cfg.TrailingLogs
+	conf.NotifyCh = n.leadership
+	conf.Logger = raftLogger(n.log)
+	conf.NoLegacyTelemetry = true
+	// The FSM recovers from its own database; raft replays only the log above
+	// the last snapshot, of which the FSM skips what it has.
+	conf.NoSnapshotRestoreOnStart = true
+	// A node that is removed stays up as an outsider, so that its operator can
+	// still ask it why.
+	conf.ShutdownOnRemove = false
+
+	cached, err := raft.NewLogCache(logCacheSize, n.logs)
+	if err != nil {
+		return fmt.Errorf("cache the raft log: %w", err)
+	}
+	network := n.transport.RaftTransport(conf.Logger)
+	n.raftNet = network
+	n.raft, err = raft.NewRaft(conf, n.fsm, cached, n.logs, n.fsm.SnapshotStore(), network)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+// startSync starts the gossip and the comparison with the other nodes.
+func (n *Node) startSync() (err error) {
+	n.tracker, err = convergence.New(convergence.Config{
+		NodeID: n.id, DigestAt: n.fsm.DigestAt, Now: n.cfg.Now, Interval: n.cfg.SyncInterval,
+		Registerer: n.cfg.Registerer, Logger: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("start the comparison of nodes: %w", err)
+	}
+	host := n.cfg.AdvertiseHost
+	if host == "" {
+		if host, _, err = net.SplitHostPort(n.address); err != nil {
+			return fmt.Errorf("node-to-node address %q: %w", n.address, err)
+		}
+	}
+	n.gossip, err = gossip.Start(gossip.Config{
+		NodeID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: host, Key: n.cfg.GossipKey, Meta: n.meta(), Logger: n.log,
+		OnReport: n.tracker.Observe,
+		OnChange: func(m gossip.Member) {
+			n.log.Info("member changed", "member", m.NodeID, "state", m.State)
+			n.leaderWatch.notify()
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("start gossip: %w", err)
+	}
+	return nil
+}
+
+// run starts the loops of a node that is open.
+func (n *Node) run() {
+	n.loops.Go(n.watchLeader)
+	n.loops.Go(n.discover)
+	n.loops.Go(n.report)
+	n.transport.Serve(rpcHandler{n})
+	n.log.Info("started", "cluster_addr", n.address, "gossip_addr", n.gossip.Addr(), "cluster", n.ClusterID(),
+		"applied", n.fsm.AppliedIndex(), "last_log", n.raft.LastIndex())
+}
+
+func (n *Node) meta() gossip.Meta {
+	return gossip.Meta{
+		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
+		Version: n.cfg.Version, CommandFormat: n.ownFormat,
+	}
+}
+
+// ID is the node's name.
+func (n *Node) ID() string { return n.id }
+
+// Addr is the node-to-node address that the other nodes use.
+func (n *Node) Addr() string { return n.address }
+
+// ClusterID names the cluster that this node belongs to; "" before it belongs
+// to one.
+func (n *Node) ClusterID() string {
+	if id := n.clusterID.Load(); id != nil {
+		return *id
+	}
+	id := n.storedClusterID()
+	if id != "" {
+		n.clusterID.Store(&id)
+	}
+	return id
+}
+
+// storedClusterID is the cluster's name as this node's state has it.
+func (n *Node) storedClusterID() string {
+	view, err := n.fsm.View()
+	if err != nil {
+		return ""
+	}
+	defer view.Close()
+	return view.ClusterID()
+}
+
+// unixNow is the clock of commands: whole unix seconds.
+func (n *Node) unixNow() uint64 { return uint64(max(n.cfg.Now().Unix(), 0)) }
+
+func (n *Node) leads() bool { return n.raft.State() == raft.Leader }
+
+// fail records the first fatal error. The process should end: a node whose
+// state is in doubt serves nothing.
+func (n *Node) fail(err error) {
+	n.failOnce.Do(func() {
+		n.failure.Store(&err)
+		close(n.failed)
+		n.cfg.Logger.Error("the node has failed and serves nothing any more", "error", err)
+	})
+}
+
+// Failure is closed when the node has failed for good; Err says why.
+func (n *Node) Failure() <-chan struct{} { return n.failed }
+
+// Err is the fatal error of this node, nil while it is sound.
+func (n *Node) Err() error {
+	if err := n.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stemedb/stemedb/index"
+)
+
+// Level is how fresh a read must be.
+type Level uint8
+
+const (
+	// Linearizable sees every write that was acknowledged before the read began,
+	// on whatever node.
+	Linearizable Level = iota
+	// Bounded sees every write that was acknowledged more than MaxStale before
+	// the read began.
+	Bounded
+	// Local sees whatever this node has applied.
+	Local
+)
+
+// Consistency is what a read demands of the state that it is served from.
+type Consistency struct {
+	Level Level
+	// MaxStale bounds the staleness of a Bounded read; 0 makes it linearizable.
+	MaxStale time.Duration
+	// MinIndex makes the read wait until this node has applied that log index.
+	MinIndex uint64
+}
+
+// Read returns a view of the state that satisfies c. The caller closes it.
+//
+// Errors: ErrNoLeader or ErrTooStale if freshness could not be proved in time,
+// ErrMinIndex if the wanted index was not applied in time, ErrFailed if the
+// state is damaged.
+func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.ReadTimeout)
+	defer cancel()
+	want, err := n.freshIndex(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	want = max(want, c.MinIndex)
+	if want > n.fsm.AppliedIndex() {
+		if err := n.fsm.WaitApplied(ctx, want); err != nil {
+			if n.fsm.Failed() != nil {
+				return nil, fmt.Errorf("%w: %w", ErrFailed, n.fsm.Failed())
+			}
+			return nil, fmt.Errorf("%w: it has applied %d, the read wants %d (%w)", ErrMinIndex, n.fsm.AppliedIndex(), want, err)
+		}
+	}
+	view, err := n.fsm.View()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	return view, nil
+}
+
+// freshIndex returns the log index that proves the wanted freshness.
+func (n *Node) freshIndex(ctx context.Context, c Consistency) (uint64, error) {
+	switch c.Level {
+	case Local:
+		return 0, nil
+	case Bounded:
+		if index, ok := n.reads.remembered(c.MaxStale); ok {
+			return index, nil
+		}
+		index, err := n.reads.wait(ctx)
+		if err != nil {
+			return 0, errors.Join(ErrTooStale, err)
+		}
+		return index, nil
+	default:
+		return n.reads.wait(ctx)
+	}
+}

@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/transport"
+)
+
+// promotionLag is how many entries a non-voter may be behind when it becomes
+// a voter.
+const promotionLag = 1000
+
+// rpcHandler answers the other nodes.
+type rpcHandler struct{ n *Node }
+
+var _ transport.Handler = rpcHandler{}
+
+// Hello implements transport.Handler.
+func (h rpcHandler) Hello(context.Context, transport.HelloRequest) (transport.HelloResponse, error) {
+	n := h.n
+	leader, _ := n.raft.LeaderWithID()
+	return transport.HelloResponse{
+		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, GossipAddr: n.gossip.Addr(),
+		HTTPAddr: n.cfg.HTTPAdvertise, HasState: n.hasState(), LeaderAddr: string(leader),
+		CommandFormat: fsm.FormatVersion, Version: n.cfg.Version,
+	}, nil
+}
+
+// Forward implements transport.Handler: it writes claims that another node has
+// verified, through this leader's own group commit.
+func (h rpcHandler) Forward(ctx context.Context, req transport.ForwardRequest) (transport.ForwardResponse, error) {
+	n := h.n
+	if err := n.sameCluster(req.ClusterID); err != nil {
+		return transport.ForwardResponse{}, err
+	}
+	if n.raft.State() != raft.Leader {
+		return transport.ForwardResponse{}, n.notLeader()
+	}
+	var caller Caller
+	if len(req.Callers) > 0 {
+		caller = req.Callers[0]
+	}
+	for _, c := range req.Callers {
+		n.log.Debug("forwarded write", "request_id", c.RequestID, "agent", c.AgentID, "remote", c.RemoteAddr)
+	}
+	result, err := n.submit(ctx, caller, req.Records)
+	if err != nil {
+		return transport.ForwardResponse{}, wireError(err)
+	}
+	return transport.ForwardResponse{Index: result.Index, Results: toWire(result.Results)}, nil
+}
+
+// ReadIndex implements transport.Handler.
+func (h rpcHandler) ReadIndex(ctx context.Context, req transport.ReadIndexRequest) (transport.ReadIndexResponse, error) {
+	n := h.n
+	if err := n.sameCluster(req.ClusterID); err != nil {
+		return transport.ReadIndexResponse{}, err
+	}
+	if n.raft.State() != raft.Leader {
+		return transport.ReadIndexResponse{}, n.notLeader()
+	}
+	at, err := n.reads.wait(ctx)
+	if err != nil {
+		return transport.ReadIndexResponse{}, wireError(err)
+	}
+	return transport.ReadIndexResponse{Index: at}, nil
+}
+
+// Join implements transport.Handler: a newcomer becomes a non-voter, and a
+// voter when it has caught up; a node at a new address is corrected. Repeating
+// it changes nothing.
+func (h rpcHandler) Join(ctx context.Context, req transport.JoinRequest) (transport.JoinResponse, error) {
+	n := h.n
+	if err := n.sameCluster(req.ClusterID); err != nil {
+		return transport.JoinResponse{}, err
+	}
+	if n.raft.State() != raft.Leader {
+		return transport.JoinResponse{}, n.notLeader()
+	}
+	if req.CommandFormat < fsm.FormatVersion {
+		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, fsm.FormatVersion)
+	}
+	commit := n.raft.CommitIndex()
+	known, member := n.server(req.NodeID)
+	voter := member && known.Suffrage == raft.Voter
+	if req.Voter && !voter {
+		if commit > req.AppliedIndex+promotionLag {
+			return transport.JoinResponse{}, fmt.Errorf("%w: node %s has applied %d of %d entries: it becomes a voter when it is at most %d behind", transport.ErrRefused, req.NodeID, req.AppliedIndex, commit, promotionLag)
+		}
+		voter = true
+	}
+	if member && string(known.Address) == req.ClusterAddr && voter == (known.Suffrage == raft.Voter) {
+		return transport.JoinResponse{ClusterID: n.ClusterID(), Index: commit}, nil
+	}
+	add := n.raft.AddNonvoter
+	if voter {
+		add = n.raft.AddVoter
+	}
+	future := add(raft.ServerID(req.NodeID), raft.ServerAddress(req.ClusterAddr), 0, n.cfg.WriteTimeout)
+	if err := await(ctx, future); err != nil {
+		if errors.Is(err, raft.ErrNotLeader) {
+			return transport.JoinResponse{}, n.notLeader()
+		}
+		return transport.JoinResponse{}, fmt.Errorf("%w: add node %s at %s: %w", transport.ErrRefused, req.NodeID, req.ClusterAddr, err)
+	}
+	n.log.Info("node joined", "node", req.NodeID, "address", req.ClusterAddr, "voter", voter)
+	return transport.JoinResponse{ClusterID: n.ClusterID(), Index: future.Index()}, nil
+}
+
+// Grant implements transport.Handler: it promises this node to a proposer (see
+// promise).
+func (h rpcHandler) Grant(_ context.Context, req transport.GrantRequest) (transport.GrantResponse, error) {
+	n := h.n
+	switch {
+	case req.Member != n.id:
+		return transport.GrantResponse{}, fmt.Errorf("%w: this is node %s, not %s", transport.ErrRefused, n.id, req.Member)
+	case n.hasState():
+		return transport.GrantResponse{}, fmt.Errorf("%w: node %s belongs to a cluster already", transport.ErrRefused, n.id)
+	}
+	if holder, ok := n.promised.give(req.Proposer, n.cfg.Now()); !ok {
+		return transport.GrantResponse{}, fmt.Errorf("%w: node %s is promised to %s", transport.ErrRefused, n.id, holder)
+	}
+	return transport.GrantResponse{}, nil
+}
+
+// sameCluster refuses a node of another cluster. One of the two may not have
+// a cluster yet.
+func (n *Node) sameCluster(id string) error {
+	if own := n.ClusterID(); own != "" && id != "" && id != own {
+		return fmt.Errorf("%w: this node belongs to cluster %s, the request to %s", transport.ErrWrongCluster, own, id)
+	}
+	return nil
+}
+
+func (n *Node) notLeader() error {
+	_, id := n.raft.LeaderWithID()
+	return fmt.Errorf("%w: node %s does not lead (it follows %q)", transport.ErrNotLeader, n.id, id)
+}
+
+// wireError translates this node's errors into the transport's, so that the
+// asking node knows what may be repeated.
+func wireError(err error) error {
+	switch {
+	case errors.Is(err, ErrOutcomeUnknown): // first: it may wrap one of the others
+		return fmt.Errorf("%w: %w", transport.ErrOutcomeUnknown, err)
+	case errors.Is(err, ErrOverloaded):
+		return fmt.Errorf("%w: %w", transport.ErrOverloaded, err)
+	case errors.Is(err, ErrNoLeader), errors.Is(err, ErrStopping):
+		return fmt.Errorf("%w: %w", transport.ErrNotLeader, err)
+	default:
+		return err
+	}
+}
+
+func toWire(results []fsm.AssertResult) []transport.ForwardResult {
+	out := make([]transport.ForwardResult, len(results))
+	for i, r := range results {
+		out[i] = transport.ForwardResult{Outcome: uint8(r.Outcome), Hash: r.Hash}
+	}
+	return out
+}
+
+func fromWire(results []transport.ForwardResult) []fsm.AssertResult {
+	out := make([]fsm.AssertResult, len(results))
+	for i, r := range results {
+		out[i] = fsm.AssertResult{Outcome: index.Outcome(r.Outcome), Hash: r.Hash}
+	}
+	return out
+}

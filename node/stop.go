@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// PrepareStop makes the node not ready and hands its leadership to another
+// voter, while requests are still served: those under way are forwarded to the
+// new leader. Call it before the HTTP server drains.
+func (n *Node) PrepareStop(ctx context.Context) {
+	n.stopping.Store(true)
+	if !n.leads() {
+		return
+	}
+	heir, found := n.heir()
+	if !found {
+		return
+	}
+	began := time.Now()
+	err := await(ctx, n.raft.LeadershipTransferToServer(heir.ID, heir.Address))
+	if err != nil {
+		n.log.Warn("leadership was not handed over; the others elect a leader when this node is gone", "error", err)
+		return
+	}
+	for n.leads() && ctx.Err() == nil {
+		select {
+		case <-n.leaderWatch.changed():
+		case <-time.After(routeRetry):
+		case <-ctx.Done():
+		}
+	}
+	n.log.Info("leadership handed over", "took", time.Since(began).Round(time.Millisecond).String())
+}
+
+// heir is the voter that should lead after this node: alive, and further along
+// than the other live ones.
+func (n *Node) heir() (heir raft.Server, found bool) {
+	best := uint64(0)
+	for _, peer := range n.tracker.Status().Peers { // the live ones
+		server, member := n.server(peer.NodeID)
+		if member && server.Suffrage == raft.Voter && (!found || peer.Index > best) {
+			heir, best, found = server, peer.Index, true
+		}
+	}
+	return heir, found
+}
+
+// Stop ends the node: leadership is handed over, waiting writes are finished,
+// the gossip is left, and everything is closed. The raft configuration is not
+// touched: the node comes back as the member that it was. ctx bounds the
+// graceful part; what is closed is closed in any case.
+func (n *Node) Stop(ctx context.Context) error {
+	n.stopOnce.Do(func() {
+		n.PrepareStop(ctx)
+		n.stopErr = n.close()
+		n.log.Info("stopped")
+	})
+	return n.stopErr
+}
+
+// close ends whatever was started, from the outside inwards. It also serves a
+// node that came up only in part.
+func (n *Node) close() error {
+	var errs []error
+	step := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	if n.batcher != nil {
+		n.batcher.close()
+	}
+	if n.gossip != nil {
+		n.gossip.Leave(time.Second)
+		step("stop the gossip", n.gossip.Shutdown())
+	}
+	n.cancel()
+	if n.raft != nil {
+		n.loops.Wait()
+		step("stop raft", n.raft.Shutdown().Error())
+	}
+	if n.reads != nil {
+		n.reads.drain()
+	}
+	if n.raftNet != nil {
+		step("stop the raft transport", n.raftNet.Close())
+	}
+	if n.transport != nil {
+		step("stop the transport", n.transport.Close())
+	}
+	if n.fsm != nil {
+		step("close the state", n.fsm.Close())
+	}
+	if n.logs != nil {
+		step("close the raft log", n.logs.Close())
+	}
+	if n.cfg.Registerer != nil && n.batcher != nil {
+		n.cfg.Registerer.Unregister(n)
+	}
+	if n.lock != nil {
+		step("unlock the data directory", n.lock.Close())
+	}
+	return errors.Join(errs...)
+}

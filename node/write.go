@@ -1,0 +1,233 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/transport"
+)
+
+// Caller is who asked for a write; it travels with a forwarded one.
+type Caller = transport.Caller
+
+// WriteResult says what became of each claim of a write, in order. Index is
+// the highest log index at which one of them was decided: a read with that
+// min_index sees them all.
+type WriteResult struct {
+	Index   uint64
+	Results []fsm.AssertResult
+}
+
+// Assert makes claims durable on a quorum and returns their outcomes. The
+// claims must be normalised, validated and verified. Claims of one call may
+// end in several log entries: each is decided by itself.
+//
+// Errors: ErrNoLeader, ErrOverloaded, ErrStopping (nothing was proposed),
+// ErrOutcomeUnknown (some claims may have taken effect; repeat the call).
+func (n *Node) Assert(ctx context.Context, caller Caller, claims []*assertion.Assertion) (WriteResult, error) {
+	records := make([][]byte, len(claims))
+	for i, claim := range claims {
+		record, err := claim.MarshalBinary()
+		if err != nil {
+			return WriteResult{}, fmt.Errorf("encode claim %d: %w", i, err)
+		}
+		records[i] = record
+	}
+	return n.submit(ctx, caller, records)
+}
+
+// submit runs encoded claims through the group commit. Parts of a large write
+// are queued together, so that they follow each other through the log.
+func (n *Node) submit(ctx context.Context, caller Caller, records [][]byte) (WriteResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
+	defer cancel()
+	requests := chunk(caller, records)
+	if len(requests) == 1 {
+		reply := n.batcher.submit(ctx, requests[0])
+		return WriteResult{Index: reply.index, Results: reply.results}, reply.err
+	}
+	replies := make([]writeReply, len(requests))
+	var wg sync.WaitGroup
+	for i, req := range requests {
+		wg.Go(func() { replies[i] = n.batcher.submit(ctx, req) })
+	}
+	wg.Wait()
+	var out WriteResult
+	var failed error
+	decided := false
+	for _, reply := range replies {
+		if reply.err != nil {
+			failed = reply.err
+			continue
+		}
+		decided = true
+		out.Index = max(out.Index, reply.index)
+		out.Results = append(out.Results, reply.results...)
+	}
+	if failed != nil {
+		if decided && !errors.Is(failed, ErrOutcomeUnknown) {
+			failed = fmt.Errorf("%w: a part of the claims was stored, another was not (%w)", ErrOutcomeUnknown, failed)
+		}
+		return WriteResult{}, failed
+	}
+	return out, nil
+}
+
+// commitGroup is the batcher's commit: it brings one group to the leader,
+// wherever that is, and waits for the outcome.
+func (n *Node) commitGroup(group []*writeRequest) writeReply {
+	// A group gives up before its requests do, so that they learn whether it was
+	// proposed.
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.WriteTimeout-n.cfg.WriteTimeout/5)
+	defer cancel()
+	claims := 0
+	for _, req := range group {
+		claims += len(req.records)
+	}
+	records := make([][]byte, 0, claims)
+	for _, req := range group {
+		records = append(records, req.records...)
+	}
+	n.metrics.batchClaims.Observe(float64(claims))
+	start := time.Now()
+	reply := n.route(ctx, group, records)
+	if reply.err == nil {
+		n.metrics.commitSeconds.Observe(time.Since(start).Seconds())
+	}
+	return reply
+}
+
+// route proposes here or forwards, and repeats only while it is certain that
+// nothing was proposed.
+func (n *Node) route(ctx context.Context, group []*writeRequest, records [][]byte) writeReply {
+	for {
+		changed := n.leaderWatch.changed()
+		reply, err := n.attempt(ctx, group, records)
+		if err == nil {
+			return reply
+		}
+		if !errors.Is(err, ErrNoLeader) {
+			return writeReply{err: err}
+		}
+		// The leader is unknown, gone or changing: wait for news of it.
+		retry := time.NewTimer(routeRetry)
+		select {
+		case <-changed:
+		case <-retry.C:
+		case <-ctx.Done():
+			retry.Stop()
+			return writeReply{err: err}
+		}
+		retry.Stop()
+	}
+}
+
+// routeRetry is the pause before a group is tried again when no news of a
+// leader comes; raft gives none when a follower learns of an old leader anew.
+const routeRetry = 20 * time.Millisecond
+
+// attempt tries once. Its error is ErrNoLeader exactly if the group was
+// certainly not proposed and may be tried again.
+func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]byte) (writeReply, error) {
+	if n.raft.State() == raft.Leader {
+		return n.proposeClaims(ctx, records)
+	}
+	address, id := n.raft.LeaderWithID()
+	if address == "" || string(id) == n.id {
+		return writeReply{}, ErrNoLeader
+	}
+	callers := make([]transport.Caller, len(group))
+	for i, req := range group {
+		callers[i] = req.caller
+	}
+	ctx, done := n.whileLeads(ctx, id)
+	defer done()
+	response, err := n.client.Forward(ctx, string(address), transport.ForwardRequest{
+		ClusterID: n.ClusterID(), Callers: callers, Records: records,
+	})
+	switch {
+	case err == nil:
+	case errors.Is(err, transport.ErrNotLeader), errors.Is(err, transport.ErrUnreachable):
+		return writeReply{}, fmt.Errorf("%w: forward to %s: %w", ErrNoLeader, id, err)
+	case errors.Is(err, transport.ErrOverloaded):
+		return writeReply{}, fmt.Errorf("%w at the leader %s", ErrOverloaded, id)
+	case errors.Is(err, transport.ErrWrongCluster), errors.Is(err, transport.ErrRefused):
+		return writeReply{}, fmt.Errorf("forward to the leader %s: %w", id, err)
+	default:
+		return writeReply{}, fmt.Errorf("%w: forward to %s: %w", ErrOutcomeUnknown, id, err)
+	}
+	if len(response.Results) != len(records) {
+		return writeReply{}, fmt.Errorf("%w: the leader %s answered %d outcomes for %d claims", ErrOutcomeUnknown, id, len(response.Results), len(records))
+	}
+	n.metrics.forwarded.Add(float64(len(records)))
+	return writeReply{index: response.Index, results: fromWire(response.Results)}, nil
+}
+
+// proposeClaims writes one group to the log as its leader.
+func (n *Node) proposeClaims(ctx context.Context, records [][]byte) (writeReply, error) {
+	response, err := n.propose(ctx, fsm.EncodeAssert(n.unixNow(), records))
+	if err != nil {
+		return writeReply{}, err
+	}
+	if len(response.Results) != len(records) {
+		return writeReply{}, fmt.Errorf("%w: entry %d holds %d outcomes for %d claims", ErrOutcomeUnknown, response.Index, len(response.Results), len(records))
+	}
+	return writeReply{index: response.Index, results: response.Results}, nil
+}
+
+// propose appends one command and waits until the FSM has decided it, ctx
+// ends, or leadership is lost. ErrNoLeader means that it was not appended.
+func (n *Node) propose(ctx context.Context, command []byte) (*fsm.Response, error) {
+	if need, have := fsm.FormatVersion, n.clusterFormat(); need > have {
+		return nil, fmt.Errorf("%w: this node writes format %d, a member understands only %d: upgrade every node", ErrIncompatible, need, have)
+	}
+	var patience time.Duration
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = max(time.Until(deadline), time.Millisecond)
+	}
+	future := n.raft.Apply(command, patience)
+	if err := await(ctx, future); err != nil {
+		return nil, proposalError(err)
+	}
+	response, ok := future.Response().(*fsm.Response)
+	if !ok {
+		return nil, fmt.Errorf("%w: the FSM answered %T", ErrOutcomeUnknown, future.Response())
+	}
+	if response.Err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, response.Err)
+	}
+	return response, nil
+}
+
+// proposalError sorts raft's answers into "was not appended" and "cannot be
+// known".
+func proposalError(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrEnqueueTimeout):
+		return fmt.Errorf("%w: %w", ErrNoLeader, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+}
+
+// await waits for a raft future or the end of ctx, whichever comes first. A
+// future may never resolve while there is no quorum (hashicorp/raft issue
+// 498); the goroutine that keeps waiting ends at the latest when raft shuts
+// down.
+func await(ctx context.Context, future raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
