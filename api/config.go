@@ -1,0 +1,55 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	// NodeID is sent with every answer. It may be empty if the id is known only
+	// when the Store is; Attach sets it then.
+	NodeID string
+	// Version is the software's version, shown in the OpenAPI document.
+	Version string
+	// AcceptV1 admits claims with signatures of version 1, which do not cover
+	// the object.
+	AcceptV1 bool
+	// Now is the clock that timestamps are checked against and confidences
+	// decay to. Default time.Now.
+	Now func() time.Time
+	// Logger receives one line per request, and the faults behind answers of
+	// status 500. Required.
+	Logger *slog.Logger
+	// Registerer receives the metrics of HTTP and queries. Required.
+	Registerer prometheus.Registerer
+	// Metrics answers GET /metrics. Required.
+	Metrics http.Handler
+	// RequestTimeout bounds the time that a request may wait for the Store.
+	// Default 15 s. It must be shorter than WriteTimeout of the http.Server.
+	RequestTimeout time.Duration
+}
+
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Logger == nil:
+		return c, errors.New("api: Config.Logger is missing")
+	case c.Registerer == nil:
+		return c, errors.New("api: Config.Registerer is missing")
+	case c.Metrics == nil:
+		return c, errors.New("api: Config.Metrics is missing")
+	case c.RequestTimeout < 0 || c.RequestTimeout >= writeTimeout:
+		return c, errors.New("api: Config.RequestTimeout must be positive and below the server's write time-out of " + writeTimeout.String())
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.RequestTimeout == 0 {
+		c.RequestTimeout = 15 * time.Second
+	}
+	return c, nil
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/lens"
+)
+
+// The wire forms of a lens's answers. At most limit values are listed; the
+// explanation counts them all.
+
+func fromResolution(r *lens.Resolution, limit int) *v1.Resolution {
+	out := &v1.Resolution{
+		Lens: r.Explanation.Lens, RunnersUp: fromCandidates(r.RunnersUp, limit), Confidence: r.Confidence,
+		ConflictScore: r.Conflict.Score, Disagreement: r.Conflict.Disagreement, Status: string(r.Conflict.Status),
+		Explanation: fromExplanation(r.Explanation),
+	}
+	if r.Winner != nil {
+		winner := fromCandidate(r.Winner)
+		out.Winner = &winner
+	}
+	return out
+}
+
+func fromSkeptic(in lens.Input, r lens.SkepticResult, limit int) v1.SkepticResponse {
+	listed := r.Values[:min(len(r.Values), limit)]
+	claims := make([]v1.SkepticClaim, len(listed))
+	for i := range listed {
+		c := &listed[i]
+		claims[i] = v1.SkepticClaim{Object: c.Object, Share: c.Share, Support: c.Support, Voices: c.Voices,
+			Newest: c.Newest, Tiers: fromTiers(c.Tiers)}
+	}
+	return v1.SkepticResponse{
+		Subject: in.Subject, Predicate: in.Predicate, Status: string(r.Conflict.Status),
+		ConflictScore: r.Conflict.Score, Disagreement: r.Conflict.Disagreement, Claims: claims,
+		Values: r.Explanation.Values, Voices: r.Explanation.Voices, Index: in.Index,
+		Explanation: fromExplanation(r.Explanation),
+	}
+}
+
+func fromLayered(in lens.Input, r lens.LayeredResult) v1.LayeredResponse {
+	tiers := make([]v1.TierResult, len(r.Tiers))
+	for i := range r.Tiers {
+		t := &r.Tiers[i]
+		tiers[i] = v1.TierResult{
+			SourceClass: t.Class, Tier: t.Class.Tier(), Weight: t.Class.Weight(),
+			Winner: v1.TierValue{Object: t.Winner.Object, Share: t.Winner.Share, Support: t.Winner.Support,
+				Voices: t.Winner.Voices, Newest: t.Winner.Newest},
+			ConflictScore: t.Conflict.Score, Values: t.Values, Voices: t.Voices,
+		}
+	}
+	out := v1.LayeredResponse{
+		Subject: in.Subject, Predicate: in.Predicate, CrossTierConflict: r.CrossTierConflict, Tiers: tiers,
+		Values: r.Explanation.Values, Voices: r.Explanation.Voices, Index: in.Index,
+		Explanation: fromExplanation(r.Explanation),
+	}
+	if r.Winner != nil {
+		winner := fromCandidate(r.Winner)
+		out.Winner = &winner
+	}
+	return out
+}
+
+func fromCandidates(all []lens.Candidate, limit int) []v1.Candidate {
+	out := make([]v1.Candidate, min(len(all), limit))
+	for i := range out {
+		out[i] = fromCandidate(&all[i])
+	}
+	return out
+}
+
+func fromCandidate(c *lens.Candidate) v1.Candidate {
+	return v1.Candidate{Object: c.Object, Score: c.Score, Share: c.Share, Support: c.Support, Voices: c.Voices,
+		Newest: c.Newest, Tiers: fromTiers(c.Tiers), Claim: c.Claim}
+}
+
+func fromTiers(all []lens.TierSupport) []v1.TierSupport {
+	out := make([]v1.TierSupport, len(all))
+	for i, t := range all {
+		out[i] = v1.TierSupport{SourceClass: t.Class, Tier: t.Class.Tier(), Weight: t.Class.Weight(),
+			Voices: t.Voices, Confidence: t.Confidence, Support: t.Support}
+	}
+	return out
+}
+
+func fromExplanation(e lens.Explanation) v1.Explanation {
+	return v1.Explanation{
+		Lens: e.Lens, Parameters: e.Parameters, Rule: e.Rule, Decision: e.Decision, TieBreak: e.TieBreak,
+		Values: e.Values, Voices: e.Voices, At: e.At, Index: e.Index,
+		Source: string(e.Source), Scanned: e.Scanned, Truncated: e.Truncated,
+	}
+}

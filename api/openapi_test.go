@@ -1,0 +1,304 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/stemedb/stemedb/api"
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+)
+
+const documentURL = "openapi.json"
+
+// contract is the served OpenAPI document with its schemas compiled. For the
+// test they are closed: a field that an answer has and the document has not is
+// a fault, although readers must bear it.
+type contract struct {
+	t        *testing.T
+	document map[string]any
+	compiler *jsonschema.Compiler
+	compiled map[string]*jsonschema.Schema
+}
+
+func newContract(t *testing.T, f *fixture) *contract {
+	t.Helper()
+	w := f.get("/openapi.json")
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.Body.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeObjects(document)
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	if err := compiler.AddResource(documentURL, document); err != nil {
+		t.Fatal(err)
+	}
+	return &contract{t: t, document: document.(map[string]any), compiler: compiler, compiled: map[string]*jsonschema.Schema{}}
+}
+
+func closeObjects(node any) {
+	switch node := node.(type) {
+	case map[string]any:
+		if _, open := node["additionalProperties"]; node["type"] == "object" && node["properties"] != nil && !open {
+			node["additionalProperties"] = false
+		}
+		for _, child := range node {
+			closeObjects(child)
+		}
+	case []any:
+		for _, child := range node {
+			closeObjects(child)
+		}
+	}
+}
+
+// at walks the document; nil if there is nothing.
+func (c *contract) at(path ...string) any {
+	var node any = c.document
+	for _, name := range path {
+		object, ok := node.(map[string]any)
+		if !ok {
+			return nil
+		}
+		node = object[name]
+	}
+	return node
+}
+
+// schema compiles the schema at a path of the document.
+func (c *contract) schema(path ...string) *jsonschema.Schema {
+	c.t.Helper()
+	var pointer strings.Builder
+	for _, name := range path {
+		pointer.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	}
+	where := documentURL + "#" + strings.ReplaceAll(pointer.String(), "{", "%7B")
+	where = strings.ReplaceAll(where, "}", "%7D")
+	if known := c.compiled[where]; known != nil {
+		return known
+	}
+	compiled, err := c.compiler.Compile(where)
+	if err != nil {
+		c.t.Fatalf("%s: %v", where, err)
+	}
+	c.compiled[where] = compiled
+	return compiled
+}
+
+// holds checks a real answer against the document: its status, media type and
+// body must be documented for the route.
+func (c *contract) holds(method, path string, w *httptest.ResponseRecorder) {
+	c.t.Helper()
+	media, _, err := mime.ParseMediaType(w.Header().Get("Content-Type"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	where := []string{"paths", path, strings.ToLower(method), "responses", strconv.Itoa(w.Code), "content", media, "schema"}
+	if c.at(where...) == nil {
+		c.t.Errorf("%s %s: status %d as %s is not documented: %.300s", method, path, w.Code, media, w.Body)
+		return
+	}
+	if media != v1.MediaJSON && media != v1.MediaProblem || path == "/openapi.json" {
+		return
+	}
+	body, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.Body.Bytes()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.schema(where...).Validate(body); err != nil {
+		c.t.Errorf("%s %s: %v\n%s", method, path, err, w.Body)
+	}
+	if problem, ok := body.(map[string]any); ok && media == v1.MediaProblem {
+		described, _ := c.at("paths", path, strings.ToLower(method), "responses", strconv.Itoa(w.Code), "description").(string)
+		if !strings.Contains(described, "`"+problem["code"].(string)+"`") {
+			c.t.Errorf("%s %s: the code %s is not documented for this route", method, path, problem["code"])
+		}
+	}
+}
+
+// call is one request of the walk over the routes.
+type call struct {
+	target, body string
+	headers      []string
+	prepare      func(*fixture)
+}
+
+// calls are requests for every route, at least one that succeeds and, where the
+// route can refuse, one that is refused.
+func calls(t *testing.T) map[string][]call {
+	t.Helper()
+	good := text(t, signed(claim(func(a *assertion.Assertion) {
+		a.Vector, a.DerivedFrom, a.SourceMetadata = []float32{1}, []assertion.Hash{{1}}, []byte(`{"a":1}`)
+		a.Epoch, a.VisualHash = &assertion.Hash{2}, &assertion.VisualHash{3}
+	}), "x"))
+	unsigned := text(t, &assertion.Assertion{Subject: "s", Predicate: "p", Object: assertion.Text("t"), Timestamp: now, Signatures: []assertion.Signature{}})
+	parentless := text(t, signed(claim(func(a *assertion.Assertion) { a.ParentHash = &assertion.Hash{9} }), "x"))
+	noLeader := func(f *fixture) { f.store.assertErr, f.store.readErr = api503, api503 }
+	tooLate := func(f *fixture) { f.store.readErr = api.ErrMinIndexNotReached }
+	detached := func(f *fixture) { f.server.Attach("n1", nil) }
+	panics := func(f *fixture) { f.store.panics = true }
+	notReady := func(f *fixture) { f.store.unready = []v1.Check{{Name: "lag", Detail: "behind"}} }
+	bearer := []string{jsonType}
+	return map[string][]call{
+		"POST /v1/assert": {
+			{target: "/v1/assert", body: good, headers: bearer}, {target: "/v1/assert", body: good, headers: bearer},
+			{target: "/v1/assert", body: unsigned, headers: bearer}, {target: "/v1/assert", body: good},
+			{target: "/v1/assert", body: parentless, headers: bearer}, {target: "/v1/assert?x=1", body: good, headers: bearer},
+			{target: "/v1/assert", body: strings.Repeat(" ", v1.MaxAssertBytes+1), headers: bearer},
+			{target: "/v1/assert", body: good, headers: bearer, prepare: noLeader},
+			{target: "/v1/assert", body: good, headers: bearer, prepare: detached},
+			{target: "/v1/assert", body: good, headers: bearer, prepare: panics},
+		},
+		"POST /v1/assert/batch": {
+			{target: "/v1/assert/batch", body: good + "\n{}\n" + good, headers: []string{ndjsonType}},
+			{target: "/v1/assert/batch", body: "[" + good + "]", headers: bearer},
+			{target: "/v1/assert/batch", body: "{", headers: bearer}, {target: "/v1/assert/batch", body: "[]", headers: bearer},
+			{target: "/v1/assert/batch", body: good, headers: []string{ndjsonType}, prepare: noLeader},
+		},
+		"POST /v1/assert/prepare": {
+			{target: "/v1/assert/prepare", body: unsigned, headers: bearer}, {target: "/v1/assert/prepare", body: good, headers: bearer},
+			{target: "/v1/assert/prepare", body: "[]", headers: bearer},
+		},
+		"GET /v1/assertions/{hash}": {
+			{target: "/v1/assertions/" + claim().ContentHash().String()}, {target: "/v1/assertions/1"},
+			{target: "/v1/assertions/" + strings.Repeat("0", 64)}, {target: "/v1/assertions/" + strings.Repeat("0", 64), prepare: noLeader},
+		},
+		"GET /v1/query": {
+			{target: "/v1/query"}, {target: "/v1/query?limit=1"}, {target: "/v1/query?subject=Nothing"},
+			{target: "/v1/query?" + question + "&lens=recency"}, {target: "/v1/query?" + question + "&lens=consensus"},
+			{target: "/v1/query?" + question + "&lens=authority&min_confidence=0.1&lifecycle=Proposed&source_class=Clinical&agent_id=" +
+				strings.Repeat("0", 64) + "&source_hash=" + strings.Repeat("0", 64) + "&epoch=" + strings.Repeat("0", 64)},
+			{target: "/v1/query?lens=none&" + question}, {target: "/v1/query?cursor=x"}, {target: "/v1/query?nope=1"},
+			{target: "/v1/query", prepare: noLeader}, {target: "/v1/query", prepare: tooLate}, {target: "/v1/query", prepare: detached},
+		},
+		"GET /v1/skeptic": {
+			{target: "/v1/skeptic?" + question}, {target: "/v1/skeptic?limit=1&" + question}, {target: "/v1/skeptic?min_confidence=0.5&" + question},
+			{target: "/v1/skeptic?subject=Nothing&predicate=p"}, {target: "/v1/skeptic"}, {target: "/v1/skeptic?" + question, prepare: noLeader},
+		},
+		"GET /v1/layered": {
+			{target: "/v1/layered?" + question}, {target: "/v1/layered?subject=Nothing&predicate=p"}, {target: "/v1/layered"},
+			{target: "/v1/layered?" + question, prepare: tooLate},
+		},
+		"GET /v1/health":    {{target: "/v1/health"}, {target: "/v1/health?x"}, {target: "/v1/health", prepare: detached}},
+		"GET /v1/cluster":   {{target: "/v1/cluster"}, {target: "/v1/cluster", prepare: detached}},
+		"GET /livez":        {{target: "/livez"}, {target: "/livez?x"}},
+		"GET /readyz":       {{target: "/readyz"}, {target: "/readyz?verbose"}, {target: "/readyz", prepare: notReady}, {target: "/readyz", prepare: detached}},
+		"GET /metrics":      {{target: "/metrics"}},
+		"GET /openapi.json": {{target: "/openapi.json"}, {target: "/openapi.json?x"}},
+		"GET /docs":         {{target: "/docs"}, {target: "/docs?x"}},
+	}
+}
+
+// Every registered route is documented and nothing else is; every real answer,
+// good or bad, is one that the document allows.
+func TestEveryRouteKeepsItsDocument(t *testing.T) {
+	walk := calls(t)
+	routes := newFixture(t).server.Routes()
+	documented := 0
+	for _, item := range newContract(t, newFixture(t)).at("paths").(map[string]any) {
+		documented += len(item.(map[string]any))
+	}
+	if documented != len(routes) || len(walk) != len(routes) {
+		t.Fatalf("%d routes are registered, %d documented, %d called", len(routes), documented, len(walk))
+	}
+	for _, r := range routes {
+		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
+			requests := walk[r.Method+" "+r.Path]
+			if len(requests) == 0 {
+				t.Fatal("the route is never called")
+			}
+			good, bad := false, false
+			for _, request := range requests {
+				f := newFixture(t)
+				nausea(f)
+				f.put(signed(claim(), "x"))
+				c := newContract(t, f)
+				if request.prepare != nil {
+					request.prepare(f)
+				}
+				w := f.do(r.Method, request.target, request.body, request.headers...)
+				c.holds(r.Method, r.Path, w)
+				good, bad = good || w.Code < 300, bad || w.Code >= 400
+			}
+			if !good || !bad && r.Path != "/metrics" {
+				t.Errorf("answered well: %t, refused: %t", good, bad)
+			}
+		})
+	}
+}
+
+// The examples of the document are valid requests.
+func TestExamplesOfTheDocument(t *testing.T) {
+	f := newFixture(t)
+	c := newContract(t, f)
+	for path, item := range c.at("paths").(map[string]any) {
+		for method := range item.(map[string]any) {
+			where := []string{"paths", path, method, "requestBody", "content", v1.MediaJSON}
+			example := c.at(append(where, "example")...)
+			if example == nil {
+				continue
+			}
+			if err := c.schema(append(where, "schema")...).Validate(example); err != nil {
+				t.Errorf("%s %s: %v", method, path, err)
+			}
+			body, err := json.Marshal(example)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read[v1.PrepareResponse](t, f.do(http.MethodPost, "/v1/assert/prepare", string(body), jsonType), http.StatusOK)
+		}
+	}
+}
+
+// What the document takes for a claim is what the decoder takes for one.
+func TestClaimsMatchTheirSchema(t *testing.T) {
+	f := newFixture(t)
+	c := newContract(t, f)
+	schema := c.schema("components", "schemas", "AssertionInput")
+	for _, object := range []string{`{"type":"Text","value":"a"}`, `{"Number":1}`, `{"Boolean":true}`, `{"Reference":"a"}`,
+		`{"type":"Number","value":"a"}`, `{"Text":1}`, `{"Number":1,"Text":"a"}`, `"a"`} {
+		body := `{"subject":"s","predicate":"p","object":` + object + `,"confidence":1,"source_hash":"` + strings.Repeat("0", 64) + `","timestamp":1}`
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		valid := schema.Validate(value) == nil
+		accepted := f.do(http.MethodPost, "/v1/assert/prepare", body, jsonType).Code == http.StatusOK
+		if valid != accepted {
+			t.Errorf("%s: valid by the schema: %t, accepted: %t", object, valid, accepted)
+		}
+	}
+}
+
+func TestDocsPage(t *testing.T) {
+	f := newFixture(t)
+	w := f.get("/docs")
+	page := w.Body.String()
+	for _, r := range f.server.Routes() {
+		if !strings.Contains(page, "</span>"+r.Path) {
+			t.Errorf("%s is not on the page", r.Path)
+		}
+	}
+	for _, wanted := range []string{`id="signature_invalid"`, `id="schema-Assertion"`, "curl &#39;http://localhost:18180/v1/skeptic?subject=Semaglutide&amp;predicate=nausea_rate&#39;"} {
+		if !strings.Contains(page, wanted) {
+			t.Errorf("%s is not on the page", wanted)
+		}
+	}
+	for _, foreign := range []string{"<script", "<link", "src=", "@import", "url(", "https://"} {
+		if strings.Contains(page, foreign) {
+			t.Errorf("the page holds %s: it must work without internet", foreign)
+		}
+	}
+	if !strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("headers %v", w.Header())
+	}
+}

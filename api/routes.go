@@ -1,0 +1,92 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/api/v1"
+)
+
+// route is one route with its documentation: the parameters that it accepts
+// are exactly those that it documents.
+type route struct {
+	method, path string
+	handler      func(s *Server) echo.HandlerFunc
+	// lenient leaves the query string to the handler.
+	lenient bool
+	doc     operation
+}
+
+// serve makes the handler of a route.
+func (s *Server) serve(r route) echo.HandlerFunc {
+	handle := r.handler(s)
+	if r.lenient {
+		return handle
+	}
+	return func(c echo.Context) error {
+		if err := r.strict(c); err != nil {
+			return err
+		}
+		return handle(c)
+	}
+}
+
+// simple makes a handler factory of a method.
+func simple(h func(s *Server, c echo.Context) error) func(*Server) echo.HandlerFunc {
+	return func(s *Server) echo.HandlerFunc {
+		return func(c echo.Context) error { return h(s, c) }
+	}
+}
+
+// routes is every route of the API.
+func routes() []route {
+	return []route{
+		{method: http.MethodPost, path: "/v1/assert", handler: simple((*Server).assert), doc: assertDoc()},
+		{method: http.MethodPost, path: "/v1/assert/batch", handler: simple((*Server).batch), doc: batchDoc()},
+		{method: http.MethodPost, path: "/v1/assert/prepare", handler: simple((*Server).prepare), doc: prepareDoc()},
+		{method: http.MethodGet, path: "/v1/assertions/:hash", doc: claimDoc(),
+			handler: func(s *Server) echo.HandlerFunc { return s.reading("assertions", planClaim) }},
+		{method: http.MethodGet, path: "/v1/query", doc: queryDoc(),
+			handler: func(s *Server) echo.HandlerFunc { return s.reading("query", planQuery) }},
+		{method: http.MethodGet, path: "/v1/skeptic", doc: skepticDoc(),
+			handler: func(s *Server) echo.HandlerFunc { return s.reading("skeptic", planSkeptic) }},
+		{method: http.MethodGet, path: "/v1/layered", doc: layeredDoc(),
+			handler: func(s *Server) echo.HandlerFunc { return s.reading("layered", planLayered) }},
+		{method: http.MethodGet, path: "/v1/health", handler: simple((*Server).health), doc: operation{
+			id: "health", tag: tagCluster, summary: "State of this node",
+			description: "Always 200; the state is in `status`. Load balancers ask `/readyz`.",
+			answers:     []answerDoc{{http.StatusOK, "The node's state", v1.MediaJSON, "Health"}},
+		}},
+		{method: http.MethodGet, path: "/v1/cluster", handler: simple((*Server).cluster), doc: operation{
+			id: "cluster", tag: tagCluster, summary: "The cluster as this node sees it",
+			answers: []answerDoc{{http.StatusOK, "Members, leader, lag and digest", v1.MediaJSON, "Cluster"}},
+			codes:   []string{v1.CodeRecovering},
+		}},
+		{method: http.MethodGet, path: "/livez", handler: simple((*Server).livez), doc: operation{
+			id: "livez", tag: tagOperations, summary: "Is the process alive",
+			description: "200 as long as the process answers, also while it recovers.",
+			answers:     []answerDoc{{http.StatusOK, "Alive", v1.MediaJSON, "Liveness"}},
+		}},
+		{method: http.MethodGet, path: "/readyz", handler: simple((*Server).readyz), doc: operation{
+			id: "readyz", tag: tagOperations, summary: "Should the node receive requests",
+			description: "Recovered, a member, digest in agreement, not far behind. Needs no leader. When not ready, the problem's `checks` say why.",
+			params: []paramDoc{{in: inQuery, name: "verbose", schema: `{"type":"string","enum":["","true","1"]}`, example: "true",
+				description: "Lists every check, not only those that fail."}},
+			answers: []answerDoc{{http.StatusOK, "Ready", v1.MediaJSON, "Readiness"}},
+			codes:   []string{v1.CodeNotReady, v1.CodeRecovering},
+		}},
+		{method: http.MethodGet, path: "/metrics", handler: simple((*Server).serveMetrics), lenient: true, doc: operation{
+			id: "metrics", tag: tagOperations, summary: "Metrics in Prometheus' text format",
+			answers: []answerDoc{{http.StatusOK, "Metrics", "text/plain", ""}},
+		}},
+		{method: http.MethodGet, path: "/openapi.json", handler: simple((*Server).serveOpenAPI), doc: operation{
+			id: "openapi", tag: tagOperations, summary: "This document",
+			answers: []answerDoc{{http.StatusOK, "An OpenAPI 3.1 document", v1.MediaJSON, ""}},
+		}},
+		{method: http.MethodGet, path: "/docs", handler: simple((*Server).serveDocs), doc: operation{
+			id: "docs", tag: tagOperations, summary: "This document as a page for people",
+			answers: []answerDoc{{http.StatusOK, "A page that needs no internet", "text/html", ""}},
+		}},
+	}
+}

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// The time-outs and bounds of HTTPServer. A client that is slower than these
+// holds a connection and its memory for nothing.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second // 8 MiB at 2.2 Mbit/s
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// scanSlots bounds the scans that run at once, and so their memory: one scan
+// holds up to v1.MaxScannedClaims decoded claims.
+const scanSlots = 4
+
+// Server answers HTTP requests from a Store. It is an http.Handler. Before
+// Attach it answers probes, documentation and metrics; everything else gets 503
+// recovering.
+type Server struct {
+	config   Config
+	echo     *echo.Echo
+	kinds    map[string]kind
+	routes   []route
+	patterns map[string]struct{} // of routes: the values of the label route
+	metrics  *metrics
+	attached atomic.Pointer[attachment]
+	scans    chan struct{}
+	buffers  sync.Pool // of *bytes.Buffer
+	openapi  []byte
+	docs     []byte
+}
+
+// attachment is a Store with the id of its node.
+type attachment struct {
+	node  string
+	store Store
+}
+
+// New makes a Server. The error says which part of the Config is wrong, or is
+// that of registering the metrics.
+func New(config Config) (*Server, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots)}
+	s.attached.Store(&attachment{node: config.NodeID})
+	if s.metrics, err = newMetrics(config.Registerer); err != nil {
+		return nil, err
+	}
+	if s.openapi, err = openAPI(s.routes, config.Version); err != nil {
+		return nil, err
+	}
+	if s.docs, err = renderDocs(s.openapi); err != nil {
+		return nil, err
+	}
+	s.echo.Use(s.observe)
+	for _, r := range s.routes {
+		s.patterns[r.path] = struct{}{}
+		s.echo.Add(r.method, r.path, s.serve(r))
+	}
+	return s, nil
+}
+
+// Attach gives the Server its Store once that has recovered.
+func (s *Server) Attach(node string, store Store) {
+	s.attached.Store(&attachment{node: node, store: store})
+}
+
+// ServeHTTP answers one request. HEAD is answered as GET; net/http drops the
+// body.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
+	s.echo.ServeHTTP(w, r)
+}
+
+// HTTPServer returns an http.Server for the address that bounds how long a
+// client may take; the caller starts it, and shuts it down.
+func (s *Server) HTTPServer(addr string) *http.Server {
+	return &http.Server{
+		Addr: addr, Handler: s,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// node is the id of this node, "" if it is not known yet.
+func (s *Server) node() string { return s.attached.Load().node }
+
+// store returns the Store, or the fault that it is not there yet.
+func (s *Server) store() (Store, error) {
+	if a := s.attached.Load(); a.store != nil {
+		return a.store, nil
+	}
+	return nil, recovering()
+}
+
+// now is the clock in unix seconds.
+func (s *Server) now() uint64 { return uint64(max(s.config.Now().Unix(), 0)) }
+
+// Route is a registered route, its path in the form of OpenAPI.
+type Route struct{ Method, Path string }
+
+// Routes lists the registered routes.
+func (s *Server) Routes() []Route {
+	registered := s.echo.Routes()
+	out := make([]Route, len(registered))
+	for i, r := range registered {
+		out[i] = Route{Method: r.Method, Path: openAPIPath(r.Path)}
+	}
+	return out
+}

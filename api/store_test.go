@@ -1,0 +1,308 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/zeebo/blake3"
+
+	"github.com/stemedb/stemedb/api"
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/index"
+)
+
+// now is the clock of every test.
+const now = uint64(1_800_000_000)
+
+// store is a Store over a real index, without a cluster: each call of Assert is
+// one entry of an imagined log. Its errors can be set.
+type store struct {
+	mu      sync.Mutex
+	db      *index.DB
+	entries uint64
+	callers []api.Caller
+
+	assertErr, readErr error
+	demands            []api.Consistency
+	unready            []v1.Check
+	panics             bool
+	scanned            int
+}
+
+func newStore(t testing.TB) *store {
+	t.Helper()
+	db, err := index.Open("index", index.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &store{db: db}
+}
+
+func (s *store) Assert(_ context.Context, caller api.Caller, claims []*assertion.Assertion) (api.WriteResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.panics {
+		panic("secret of the store")
+	}
+	if s.assertErr != nil {
+		return api.WriteResult{}, s.assertErr
+	}
+	s.callers = append(s.callers, caller)
+	s.entries++
+	batch, err := s.db.NewBatch()
+	if err != nil {
+		return api.WriteResult{}, err
+	}
+	defer batch.Close()
+	result := api.WriteResult{Index: s.entries}
+	for i, claim := range claims {
+		hash := claim.ContentHash()
+		position := assertion.Position{Index: s.entries, Offset: uint16(i)}
+		outcome, err := batch.Assert(claim, hash, assertion.Commit{Position: position, At: now})
+		if err != nil {
+			return api.WriteResult{}, err
+		}
+		result.Results = append(result.Results, api.ClaimResult{Hash: hash, Outcome: api.Outcome(outcome)})
+	}
+	batch.SetApplied(index.Applied{Index: s.entries, Term: 1, CommittedAt: now})
+	return result, batch.Commit()
+}
+
+func (s *store) Read(_ context.Context, c api.Consistency) (api.View, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.demands = append(s.demands, c)
+	if s.readErr != nil {
+		return nil, s.readErr
+	}
+	v, err := s.db.View()
+	if err != nil {
+		return nil, err
+	}
+	return view{v, s}, nil
+}
+
+func (s *store) Health(context.Context) v1.Health {
+	count, _ := s.state()
+	return v1.Health{Status: "ok", AssertionsCount: count, Node: "n1", Leader: "n1", Role: "leader", Index: s.entries}
+}
+
+func (s *store) Ready(context.Context) v1.Readiness {
+	return v1.Readiness{Ready: len(s.unready) == 0, Checks: append([]v1.Check{{Name: "recovered", OK: true}}, s.unready...)}
+}
+
+func (s *store) Cluster(context.Context) v1.Cluster {
+	count, digest := s.state()
+	return v1.Cluster{ClusterID: "c1", Node: "n1", Leader: "n1", Term: 1, CommitIndex: s.entries, AppliedIndex: s.entries,
+		AssertionsCount: count, Digest: digest, Converged: true, Members: []v1.Member{{Node: "n1", Suffrage: "voter",
+			State: "alive", Leader: true, AppliedIndex: s.entries, DigestAgrees: true}}}
+}
+
+// state is what must not change when a claim is refused.
+func (s *store) state() (uint64, assertion.Hash) {
+	v, err := s.db.View()
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	return v.Count(), v.Digest()
+}
+
+type view struct {
+	*index.View
+	store *store
+}
+
+func (v view) Applied() uint64 { return v.View.Applied().Index }
+
+func (v view) Get(h assertion.Hash) (*assertion.Claim, error) {
+	c, err := v.View.Get(h)
+	if errors.Is(err, index.ErrNotFound) {
+		return nil, api.ErrNotFound
+	}
+	return c, err
+}
+
+func (v view) Page(f assertion.Filter, cursor string, limit int) ([]*assertion.Claim, string, error) {
+	claims, next, err := v.View.Page(f, cursor, limit)
+	if errors.Is(err, index.ErrBadCursor) {
+		return nil, "", api.ErrBadCursor
+	}
+	return claims, next, err
+}
+
+func (v view) Claims(f assertion.Filter, most int) ([]*assertion.Claim, int, bool, error) {
+	it := v.Scan(f)
+	defer it.Close()
+	var claims []*assertion.Claim
+	for it.Next() {
+		if len(claims) == most {
+			return claims, it.Scanned(), true, it.Err()
+		}
+		claims = append(claims, it.Claim())
+	}
+	v.store.scanned += it.Scanned()
+	return claims, it.Scanned(), false, it.Err()
+}
+
+// fixture is a Server over a store.
+type fixture struct {
+	t        testing.TB
+	store    *store
+	server   *api.Server
+	log      *bytes.Buffer
+	registry *prometheus.Registry
+}
+
+func newFixture(t testing.TB, options ...func(*api.Config)) *fixture {
+	t.Helper()
+	f := unattached(t, options...)
+	f.store = newStore(t)
+	f.server.Attach("n1", f.store)
+	return f
+}
+
+// unattached is a Server whose store is not there yet.
+func unattached(t testing.TB, options ...func(*api.Config)) *fixture {
+	t.Helper()
+	f := &fixture{t: t, log: new(bytes.Buffer), registry: prometheus.NewRegistry()}
+	config := api.Config{
+		Version: "test", Now: func() time.Time { return time.Unix(int64(now), 0) },
+		Logger: slog.New(slog.NewJSONHandler(f.log, nil)), Registerer: f.registry,
+		Metrics: promhttp.HandlerFor(f.registry, promhttp.HandlerOpts{}),
+	}
+	for _, o := range options {
+		o(&config)
+	}
+	var err error
+	if f.server, err = api.New(config); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func acceptV1(c *api.Config) { c.AcceptV1 = true }
+
+// do sends a request. A header is given as "Name: value".
+func (f *fixture) do(method, target string, body string, headers ...string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, target, reader)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	f.server.ServeHTTP(w, r)
+	return w
+}
+
+func (f *fixture) get(target string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	return f.do(http.MethodGet, target, "")
+}
+
+const jsonType, ndjsonType = "Content-Type: application/json", "Content-Type: application/x-ndjson"
+
+func (f *fixture) assert(body string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	return f.do(http.MethodPost, "/v1/assert", body, jsonType)
+}
+
+// read decodes a body of the wanted status.
+func read[T any](t testing.TB, w *httptest.ResponseRecorder, status int) T {
+	t.Helper()
+	var out T
+	if w.Code != status {
+		t.Fatalf("status %d, want %d: %s", w.Code, status, w.Body)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(w.Body.Bytes()))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&out); err != nil {
+		t.Fatalf("%v in %s", err, w.Body)
+	}
+	return out
+}
+
+// refused checks a problem: its status and code, and that it is complete.
+func refused(t testing.TB, w *httptest.ResponseRecorder, status int, code string) v1.Problem {
+	t.Helper()
+	if got := w.Header().Get("Content-Type"); got != v1.MediaProblem {
+		t.Fatalf("content type %q with status %d: %s", got, w.Code, w.Body)
+	}
+	p := read[v1.Problem](t, w, status)
+	if p.Code != code {
+		t.Fatalf("code %s, want %s: %s", p.Code, code, w.Body)
+	}
+	if p.Status != status || p.Type != "/docs#"+code || p.Title == "" || p.Detail == "" || p.Instance == "" || p.RequestID == "" {
+		t.Errorf("incomplete problem: %s", w.Body)
+	}
+	return p
+}
+
+// key is a signing key by name.
+func key(name string) ed25519.PrivateKey {
+	seed := blake3.Sum256([]byte(name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// claim makes a claim on Semaglutide's nausea_rate, unsigned.
+func claim(change ...func(*assertion.Assertion)) *assertion.Assertion {
+	a := &assertion.Assertion{
+		Subject: "Semaglutide", Predicate: "nausea_rate", Object: assertion.Number(20.3), Confidence: 0.95,
+		SourceClass: assertion.Regulatory, SourceHash: blake3.Sum256([]byte("label")), Timestamp: now - 1000,
+	}
+	for _, c := range change {
+		c(a)
+	}
+	return a
+}
+
+func signed(a *assertion.Assertion, names ...string) *assertion.Assertion {
+	for _, name := range names {
+		a.Sign(key(name), now)
+	}
+	return a
+}
+
+func text(t testing.TB, a any) string {
+	t.Helper()
+	b, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// put stores signed claims.
+func (f *fixture) put(claims ...*assertion.Assertion) {
+	f.t.Helper()
+	for _, c := range claims {
+		if w := f.assert(text(f.t, c)); w.Code != http.StatusCreated && w.Code != http.StatusOK {
+			f.t.Fatalf("status %d: %s", w.Code, w.Body)
+		}
+	}
+}

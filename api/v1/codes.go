@@ -1,0 +1,41 @@
+package v1
+
+// The stable codes of problems that the HTTP layer and the cluster raise. The
+// codes of faults in a claim are those of assertion.Error.
+const (
+	CodeBodyTooLarge         = "body_too_large"
+	CodeBodyUnreadable       = "body_unreadable"
+	CodeBatchEmpty           = "batch_empty"
+	CodeBatchTooLong         = "batch_too_long"
+	CodeUnsupportedMediaType = "unsupported_media_type"
+	CodeUnsupportedEncoding  = "unsupported_encoding"
+
+	CodeUnknownParameter = "unknown_parameter"
+	CodeInvalidParameter = "invalid_parameter"
+	CodeMissingParameter = "missing_parameter"
+	CodeUnknownLens      = "unknown_lens"
+	CodeBadCursor        = "bad_cursor"
+
+	CodeNotOwner          = "not_owner"
+	CodeParentNotFound    = "parent_not_found"
+	CodeSignatureV1Cosign = "signature_v1_cosign"
+	CodeSignersFull       = "signers_full"
+	CodeAssertionNotFound = "assertion_not_found"
+	CodeRouteNotFound     = "route_not_found"
+	CodeMethodNotAllowed  = "method_not_allowed"
+
+	CodeNoLeader           = "no_leader"
+	CodeOutcomeUnknown     = "outcome_unknown"
+	CodeOverloaded         = "overloaded"
+	CodeStopping           = "stopping"
+	CodeTooStale           = "too_stale"
+	CodeRecovering         = "recovering"
+	CodeNotReady           = "not_ready"
+	CodeNodeFailed         = "node_failed"
+	CodeIncompatible       = "incompatible_format"
+	CodeMinIndexNotReached = "min_index_not_reached"
+	CodeTimeout            = "timeout"
+	// CodeClientClosed is in access logs only: its client is gone.
+	CodeClientClosed = "client_closed"
+	CodeInternal     = "internal"
+)

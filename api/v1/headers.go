@@ -1,0 +1,23 @@
+package v1
+
+// The headers of answers.
+const (
+	// HeaderNode names the node that answered.
+	HeaderNode = "X-Stemedb-Node"
+	// HeaderIndex is the log index of the state that a read was answered from,
+	// or at which a write was decided. Sent back as min_index it makes a later
+	// read, on whatever node, see at least that state.
+	HeaderIndex = "X-Stemedb-Index"
+	// HeaderConsistency is the consistency that a read was served with.
+	HeaderConsistency = "X-Stemedb-Consistency"
+	// HeaderRequestID names the request in logs and problems. A request may
+	// bring its own: 1 to 128 characters of A-Z a-z 0-9 . _ : / + = @ -.
+	HeaderRequestID = "X-Request-Id"
+)
+
+// The media types of bodies.
+const (
+	MediaJSON    = "application/json"
+	MediaNDJSON  = "application/x-ndjson"
+	MediaProblem = "application/problem+json"
+)

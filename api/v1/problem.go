@@ -1,0 +1,46 @@
+package v1
+
+import "strings"
+
+// Problem is the body of every answer that is not a success: RFC 9457 problem
+// details with the extensions code, field, fix, request_id and checks.
+type Problem struct {
+	// Type is a reference to the code's documentation.
+	Type string `json:"type"`
+	// Title is the code's short meaning; it does not vary.
+	Title string `json:"title"`
+	// Status is the HTTP status.
+	Status int `json:"status"`
+	// Detail is what was wrong this time.
+	Detail string `json:"detail"`
+	// Instance is the path of the request.
+	Instance string `json:"instance"`
+	// Code is stable: programs branch on it (docs/errors.md).
+	Code string `json:"code"`
+	// Field is the field or parameter at fault, a path such as
+	// signatures[2].signature.
+	Field string `json:"field,omitempty"`
+	// Fix is what to do.
+	Fix string `json:"fix,omitempty"`
+	// RequestID names the request in the node's log.
+	RequestID string `json:"request_id"`
+	// Checks are the conditions that a node is not ready for; /readyz only.
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// Error returns one sentence: code, field, detail, fix.
+func (p *Problem) Error() string {
+	var s strings.Builder
+	s.WriteString(p.Code)
+	for _, part := range []string{p.Field, p.Detail} {
+		if part != "" {
+			s.WriteString(": ")
+			s.WriteString(part)
+		}
+	}
+	if p.Fix != "" {
+		s.WriteString("; ")
+		s.WriteString(p.Fix)
+	}
+	return s.String()
+}

@@ -1,0 +1,153 @@
+package v1
+
+import "github.com/stemedb/stemedb/assertion"
+
+// QueryResponse answers GET /v1/query.
+type QueryResponse struct {
+	// Assertions are the claims selected, newest first (by subject, then newest
+	// first, for a subject prefix).
+	Assertions []Assertion `json:"assertions"`
+	// Resolution is the lens's answer, if a lens was asked for.
+	Resolution *Resolution `json:"resolution,omitempty"`
+	// NextCursor continues the list; absent at its end.
+	NextCursor string `json:"next_cursor,omitempty"`
+	// Index is the log index of the state that answered.
+	Index uint64 `json:"index"`
+}
+
+// Resolution is what a lens makes of the claims on one question.
+type Resolution struct {
+	Lens string `json:"lens"`
+	// Winner is the lens's answer; absent if there are no claims.
+	Winner *Candidate `json:"winner,omitempty"`
+	// RunnersUp are the other values in the lens's order, at most limit of them.
+	RunnersUp []Candidate `json:"runners_up"`
+	// Confidence is the lens's own in its winner, 0 to 1 (docs/lenses.md).
+	Confidence float64 `json:"confidence"`
+	// ConflictScore, Disagreement and Status are those of the skeptic.
+	ConflictScore float64     `json:"conflict_score"`
+	Disagreement  float64     `json:"disagreement"`
+	Status        string      `json:"status"`
+	Explanation   Explanation `json:"explanation"`
+}
+
+// Candidate is one value that claims give to a question.
+type Candidate struct {
+	Object assertion.ObjectValue `json:"object"`
+	// Score is what the lens ranks by.
+	Score float64 `json:"score"`
+	// Share is the value's part of all support, 0 to 1.
+	Share   float64 `json:"share"`
+	Support float64 `json:"support"`
+	Voices  uint64  `json:"voices"`
+	// Newest is the newest timestamp of a claim for the value, unix seconds.
+	Newest uint64        `json:"newest"`
+	Tiers  []TierSupport `json:"tiers"`
+	// Claim is the claim that decided, where one did.
+	Claim *assertion.Hash `json:"claim,omitempty"`
+}
+
+// TierSupport is what the voices of one source class add to a value.
+type TierSupport struct {
+	SourceClass assertion.SourceClass `json:"source_class"`
+	Tier        int                   `json:"tier"`
+	Weight      float64               `json:"weight"`
+	Voices      uint64                `json:"voices"`
+	// Confidence is the sum of the voices' effective confidences.
+	Confidence float64 `json:"confidence"`
+	// Support is Confidence × Weight.
+	Support float64 `json:"support"`
+}
+
+// Explanation says how an answer came about.
+type Explanation struct {
+	Lens       string         `json:"lens"`
+	Parameters map[string]any `json:"parameters,omitempty"`
+	// Rule is how the lens decides; Decision is how it decided here.
+	Rule     string `json:"rule"`
+	Decision string `json:"decision"`
+	// TieBreak is the link of the tie rule that decided between equals:
+	// support, newest, canonical_bytes or log_index; absent if there was no tie.
+	TieBreak string `json:"tie_break,omitempty"`
+	// Values and Voices count all of them, beyond any limit.
+	Values int    `json:"values"`
+	Voices uint64 `json:"voices"`
+	// At is the time that confidences decayed to, unix seconds.
+	At uint64 `json:"at"`
+	// Index is the log index of the state that answered.
+	Index uint64 `json:"index"`
+	// Source is aggregates or scan.
+	Source string `json:"source"`
+	// Scanned counts the claims that a scan read.
+	Scanned int `json:"scanned,omitempty"`
+	// Truncated says that the scan hit its bound, so that the answer rests on
+	// the newest claims only.
+	Truncated bool `json:"truncated,omitempty"`
+}
+
+// SkepticResponse answers GET /v1/skeptic.
+type SkepticResponse struct {
+	Subject   string `json:"subject"`
+	Predicate string `json:"predicate"`
+	// Status is NoClaims, Unanimous, Agreed or Contested.
+	Status string `json:"status"`
+	// ConflictScore is the normalised entropy of the shares, 0 to 1.
+	ConflictScore float64 `json:"conflict_score"`
+	// Disagreement is 1 − the largest share.
+	Disagreement float64 `json:"disagreement"`
+	// Claims are the values by falling share, at most limit of them.
+	Claims []SkepticClaim `json:"claims"`
+	// Values and Voices count all of them, beyond the limit.
+	Values      int         `json:"values"`
+	Voices      uint64      `json:"voices"`
+	Index       uint64      `json:"index"`
+	Explanation Explanation `json:"explanation"`
+}
+
+// SkepticClaim is one value and how much stands behind it.
+type SkepticClaim struct {
+	Object  assertion.ObjectValue `json:"object"`
+	Share   float64               `json:"share"`
+	Support float64               `json:"support"`
+	Voices  uint64                `json:"voices"`
+	Newest  uint64                `json:"newest"`
+	Tiers   []TierSupport         `json:"tiers"`
+}
+
+// LayeredResponse answers GET /v1/layered.
+type LayeredResponse struct {
+	Subject   string `json:"subject"`
+	Predicate string `json:"predicate"`
+	// Winner is that of the strongest tier with claims; absent without claims.
+	Winner *Candidate `json:"winner,omitempty"`
+	// CrossTierConflict is 0 if all tiers agree, up to 1.
+	CrossTierConflict float64 `json:"cross_tier_conflict"`
+	// Tiers are those with claims, strongest first.
+	Tiers       []TierResult `json:"tiers"`
+	Values      int          `json:"values"`
+	Voices      uint64       `json:"voices"`
+	Index       uint64       `json:"index"`
+	Explanation Explanation  `json:"explanation"`
+}
+
+// TierResult is the answer of one source class.
+type TierResult struct {
+	SourceClass assertion.SourceClass `json:"source_class"`
+	Tier        int                   `json:"tier"`
+	Weight      float64               `json:"weight"`
+	Winner      TierValue             `json:"winner"`
+	// ConflictScore is that of the skeptic within the tier.
+	ConflictScore float64 `json:"conflict_score"`
+	Values        int     `json:"values"`
+	Voices        uint64  `json:"voices"`
+}
+
+// TierValue is a value as one tier sees it: its share, support and voices
+// within the tier.
+type TierValue struct {
+	Object  assertion.ObjectValue `json:"object"`
+	Share   float64               `json:"share"`
+	Support float64               `json:"support"`
+	Voices  uint64                `json:"voices"`
+	Newest  uint64                `json:"newest"`
+}
