@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/internal/version"
+)
+
+// The exit codes, documented in docs/settings.md.
+const (
+	exitError  = 1 // start or stop failed
+	exitUsage  = 2 // the command line or the settings are wrong
+	exitFailed = 3 // the node failed while it ran; its data needs attention
+)
+
+// codedError carries an exit code to main.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+// exitCode is what the process ends with after err. What carries no code of
+// its own comes from parsing the command line or the settings.
+func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	var coded *codedError
+	if errors.As(err, &coded) {
+		return coded.code
+	}
+	return exitUsage
+}
+
+func main() {
+	err := rootCommand().Execute()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stemedb:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "stemedb",
+		Short:         "A replicated database of signed claims that may contradict each other",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit, Go version and the highest command format understood",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "stemedb %s (commit %s, %s, command format %d)\n",
+				version.Number(), version.Commit(), version.Go(), fsm.FormatVersion)
+			return err
+		},
+	}
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemedb/stemedb/api"
+	"github.com/stemedb/stemedb/internal/settings"
+	"github.com/stemedb/stemedb/internal/version"
+	"github.com/stemedb/stemedb/node"
+)
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node",
+		Long: `Run one node. The same command line serves the first start, a restart and scaling up: a node with data resumes; one without
+joins the cluster that it finds, and a new cluster is formed once bootstrap-expect nodes see each other.
+
+SIGTERM or SIGINT: the node stops being ready, hands leadership over, finishes the requests under way and ends. A second signal
+ends it at once.
+
+Exit codes: 0 stopped by a signal, 1 start or stop failed, 2 wrong settings, 3 the node failed while it ran.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			effective, err := settings.Resolve(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			s, err := settings.Build(effective)
+			if err != nil {
+				return err
+			}
+			log := s.Logger(cmd.ErrOrStderr())
+			slog.SetDefault(log)
+			p := process{settings: s, log: log}
+			return p.serve(cmd.Context())
+		},
+	}
+	settings.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// process is one server process.
+type process struct {
+	settings *settings.Server
+	log      *slog.Logger
+	web      *http.Server
+	webEnded chan error
+	signals  chan os.Signal
+}
+
+// serve runs a node until a signal or a failure. Its error carries the exit
+// code.
+func (p *process) serve(ctx context.Context) error {
+	p.signals = make(chan os.Signal, 2)
+	signal.Notify(p.signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(p.signals)
+
+	registry, metrics, err := newRegistry()
+	if err != nil {
+		return &codedError{exitError, err}
+	}
+	server, err := api.New(api.Config{
+		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log,
+		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
+	})
+	if err != nil {
+		return &codedError{exitError, err}
+	}
+	listening, err := p.listen(server)
+	if err != nil {
+		return &codedError{exitError, err}
+	}
+	p.warnAboutExposure(listening)
+	config := p.settings.Node
+	config.HTTPAdvertise = p.settings.HTTPAdvertise(listening)
+	config.Version, config.Registerer, config.Logger = version.Number(), registry, p.log
+	config.NoFsync = noFsync
+
+	n, signalled, err := p.start(ctx, config)
+	if err != nil {
+		return &codedError{exitError, errors.Join(err, p.web.Close())}
+	}
+	server.Attach(n.ID(), store{n})
+	var failure error
+	if !signalled {
+		failure = p.wait(n)
+	}
+	return errors.Join(failure, p.stop(n, failure == nil))
+}
+
+// listen begins to serve HTTP. Until a store is attached the server answers
+// probes only.
+func (p *process) listen(handler *api.Server) (net.Addr, error) {
+	listener, err := net.Listen("tcp", p.settings.HTTPAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for HTTP: %w: stop what uses the port, or give another --http-addr", err)
+	}
+	p.web = handler.HTTPServer(p.settings.HTTPAddr)
+	p.webEnded = make(chan error, 1)
+	go func() { p.webEnded <- p.web.Serve(listener) }()
+	p.log.Info("http listening", "addr", listener.Addr().String(), "version", version.Number(), "commit", version.Commit())
+	return listener.Addr(), nil
+}
+
+// start opens the node. A signal does not cut the opening short, but is obeyed
+// right after it: signalled is true then.
+func (p *process) start(ctx context.Context, config node.Config) (n *node.Node, signalled bool, err error) {
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		n, err = node.Start(ctx, config)
+	}()
+	for {
+		select {
+		case <-started:
+			return n, signalled, err
+		case sig := <-p.signals:
+			if signalled {
+				p.exitAtOnce(sig)
+			}
+			signalled = true
+			p.log.Info("stopping as soon as the data is open; a second signal does not wait", "signal", sig.String())
+		}
+	}
+}
+
+// wait returns nil after a signal, else what ended the service.
+func (p *process) wait(n *node.Node) error {
+	select {
+	case sig := <-p.signals:
+		p.log.Info("stopping", "signal", sig.String())
+		return nil
+	case <-n.Failure():
+		return &codedError{exitFailed, fmt.Errorf("the node has failed: %w", n.Err())}
+	case err := <-p.webEnded:
+		return &codedError{exitError, fmt.Errorf("serve HTTP: %w", err)}
+	}
+}
+
+// stop ends the process from the outside inwards: not ready, leadership away,
+// no new connections, requests under way answered, node closed.
+func (p *process) stop(n *node.Node, graceful bool) error {
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case sig := <-p.signals:
+			p.exitAtOnce(sig)
+		case <-done:
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownTimeout)
+	defer cancel()
+	if graceful {
+		n.PrepareStop(ctx)
+	}
+	var errs []error
+	if err := p.web.Shutdown(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("requests did not end within %v: %w", p.settings.ShutdownTimeout, err), p.web.Close())
+	}
+	errs = append(errs, n.Stop(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return &codedError{exitError, err}
+	}
+	return nil
+}
+
+// exitAtOnce is the answer to a second signal. The node can be killed at any
+// point without loss.
+func (p *process) exitAtOnce(sig os.Signal) {
+	p.log.Error("ended at once by a second signal", "signal", sig.String())
+	os.Exit(exitError)
+}
+
+// warnAboutExposure says once what protects this node and what does not.
+func (p *process) warnAboutExposure(listening net.Addr) {
+	p.log.Warn("there is no authentication: whoever reaches the HTTP port may read and write", "http_addr", listening.String())
+	if p.settings.AcceptV1 {
+		p.log.Warn("signatures of version 1 are accepted: they do not cover the object of a claim")
+	}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stemedb/stemedb/api"
+	v1 "github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/node"
+)
+
+// store lets the API use a node: it translates their types and errors.
+type store struct{ node *node.Node }
+
+var _ api.Store = store{}
+
+// Assert implements api.Store.
+func (s store) Assert(ctx context.Context, caller api.Caller, claims []*assertion.Assertion) (api.WriteResult, error) {
+	result, err := s.node.Assert(ctx, node.Caller{RequestID: caller.RequestID, RemoteAddr: caller.RemoteAddr}, claims)
+	if err != nil {
+		return api.WriteResult{}, translate(err)
+	}
+	out := api.WriteResult{Index: result.Index, Results: make([]api.ClaimResult, len(result.Results))}
+	for i, r := range result.Results {
+		outcome, err := outcomeOf(r.Outcome)
+		if err != nil {
+			return api.WriteResult{}, err
+		}
+		out.Results[i] = api.ClaimResult{Hash: r.Hash, Outcome: outcome}
+	}
+	return out, nil
+}
+
+func outcomeOf(o index.Outcome) (api.Outcome, error) {
+	switch o {
+	case index.Created:
+		return api.Created, nil
+	case index.Exists:
+		return api.Exists, nil
+	case index.Cosigned:
+		return api.Cosigned, nil
+	case index.NotOwner:
+		return api.NotOwner, nil
+	case index.ParentNotFound:
+		return api.ParentNotFound, nil
+	case index.V1Cosign:
+		return api.V1Cosign, nil
+	case index.TooManySigners:
+		return api.TooManySigners, nil
+	}
+	return 0, fmt.Errorf("%w: the leader answered with the unknown outcome %v", api.ErrOutcomeUnknown, o)
+}
+
+// Read implements api.Store.
+func (s store) Read(ctx context.Context, c api.Consistency) (api.View, error) {
+	level := node.Linearizable
+	switch c.Level {
+	case api.Bounded:
+		level = node.Bounded
+	case api.Local:
+		level = node.Local
+	case api.Linearizable:
+	}
+	v, err := s.node.Read(ctx, node.Consistency{Level: level, MaxStale: c.MaxStale, MinIndex: c.MinIndex})
+	if err != nil {
+		return nil, translate(err)
+	}
+	return view{v}, nil
+}
+
+// Health implements api.Store.
+func (s store) Health(context.Context) v1.Health {
+	h := s.node.Health()
+	return v1.Health{Status: h.Status, AssertionsCount: h.Assertions, Node: h.NodeID, Leader: h.Leader, Role: h.Role, Index: h.Index}
+}
+
+// Ready implements api.Store.
+func (s store) Ready(ctx context.Context) v1.Readiness {
+	r := s.node.Ready(ctx)
+	out := v1.Readiness{Ready: r.Ready}
+	for _, c := range r.Checks {
+		out.Checks = append(out.Checks, v1.Check(c))
+	}
+	return out
+}
+
+// Cluster implements api.Store.
+func (s store) Cluster(context.Context) v1.Cluster {
+	c := s.node.Cluster()
+	out := v1.Cluster{
+		ClusterID: c.ClusterID, Node: c.NodeID, Leader: c.Leader, Term: c.Term, CommitIndex: c.CommitIndex,
+		AppliedIndex: c.AppliedIndex, AssertionsCount: c.Assertions, Digest: c.Digest, Converged: c.Converged,
+	}
+	for _, m := range c.Members {
+		out.Members = append(out.Members, v1.Member{
+			Node: m.NodeID, ClusterAddr: m.ClusterAddr, HTTPAddr: m.HTTPAddr, GossipAddr: m.GossipAddr, Version: m.Version,
+			Suffrage: m.Suffrage, State: m.State, Leader: m.Leader, AppliedIndex: m.AppliedIndex,
+			LagEntries: m.LagEntries, LagSeconds: m.LagSeconds, DigestAgrees: m.DigestAgrees,
+		})
+	}
+	return out
+}
+
+// view lets the API read from an index view.
+type view struct{ *index.View }
+
+// Applied implements api.View.
+func (v view) Applied() uint64 { return v.View.Applied().Index }
+
+// Get implements api.View.
+func (v view) Get(h assertion.Hash) (*assertion.Claim, error) {
+	c, err := v.View.Get(h)
+	return c, translate(err)
+}
+
+// Page implements api.View.
+func (v view) Page(f assertion.Filter, cursor string, limit int) ([]*assertion.Claim, string, error) {
+	claims, next, err := v.View.Page(f, cursor, limit)
+	return claims, next, translate(err)
+}
+
+// Tally implements api.View.
+func (v view) Tally(subject, predicate string, at uint64) (*assertion.Tally, error) {
+	t, err := v.View.Tally(subject, predicate, at)
+	return t, translate(err)
+}
+
+// Claims implements api.View.
+func (v view) Claims(f assertion.Filter, most int) (claims []*assertion.Claim, scanned int, truncated bool, err error) {
+	it := v.Scan(f)
+	it.StopAfter(v1.MaxScannedClaims)
+	defer func() { err = translate(errors.Join(err, it.Close())) }()
+	for it.Next() {
+		if len(claims) == most {
+			return claims, it.Scanned(), true, nil
+		}
+		claims = append(claims, it.Claim())
+	}
+	return claims, it.Scanned(), it.Stopped(), it.Err()
+}
+
+// translate wraps an error of the node into the API's error of the same
+// meaning.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, pair := range [...]struct{ own, apis error }{
+		{node.ErrOutcomeUnknown, api.ErrOutcomeUnknown}, // first: it may wrap one of the others
+		{node.ErrFailed, api.ErrFailed},
+		{node.ErrTooStale, api.ErrTooStale},
+		{node.ErrNoLeader, api.ErrNoLeader},
+		{node.ErrOverloaded, api.ErrOverloaded},
+		{node.ErrStopping, api.ErrStopping},
+		{node.ErrMinIndex, api.ErrMinIndexNotReached},
+		{node.ErrIncompatible, api.ErrIncompatible},
+		{index.ErrNotFound, api.ErrNotFound},
+		{index.ErrBadCursor, api.ErrBadCursor},
+		{index.ErrCorrupt, api.ErrFailed},
+	} {
+		if errors.Is(err, pair.own) {
+			return fmt.Errorf("%w: %w", pair.apis, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+package clustertest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stemedb/stemedb/client"
+)
+
+// TestNoAcknowledgementBeforeTwoNodesHaveSynced watches the system calls of
+// every node: when a write is acknowledged, the fdatasync of the raft log has
+// returned on at least two of the three.
+func TestNoAcknowledgementBeforeTwoNodesHaveSynced(t *testing.T) {
+	w := startWatched(t)
+	for i := range 25 {
+		if synced := w.syncedBeforeAck(i); synced < 2 {
+			t.Errorf("write %d was acknowledged when %d nodes had synced their log, want 2", i, synced)
+		}
+	}
+}
+
+// TestTheCheckOfSyncsNoticesTheirAbsence runs the check above on a build that
+// does not sync.
+func TestTheCheckOfSyncsNoticesTheirAbsence(t *testing.T) {
+	w := startWatched(t, "-tags=stemedb_unsafe_nofsync")
+	for i := range 5 {
+		if synced := w.syncedBeforeAck(i); synced != 0 {
+			t.Errorf("write %d: %d nodes have synced, though syncing is switched off", i, synced)
+		}
+	}
+}
+
+// watched is a cluster whose fdatasync calls are written to a file per node.
+type watched struct {
+	t  *testing.T
+	c  *Cluster
+	db *client.Client
+}
+
+func startWatched(t *testing.T, buildFlags ...string) *watched {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("strace is not installed")
+	}
+	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		t.Skipf("strace may not trace here: %v %s", err, out)
+	}
+	c := Start(t, Options{BuildFlags: buildFlags, Wrap: func(dir string, n *Node) []string {
+		// -D keeps the node the process that is started here; -y names the files.
+		return []string{strace, "-D", "-f", "-y", "-e", "trace=fdatasync,fsync", "-o", tracePath(dir, n)}
+	}})
+	return &watched{t: t, c: c, db: c.Client(c.Leader())}
+}
+
+func tracePath(dir string, n *Node) string { return filepath.Join(dir, n.Name+".strace") }
+
+// syncedBeforeAck writes one claim while nothing else happens, and returns how
+// many nodes finished a sync of their log between sending and acknowledgement.
+func (w *watched) syncedBeforeAck(i int) (synced int) {
+	w.t.Helper()
+	w.c.WaitEqual() // every node has stored, and so synced, what came before
+	before := map[*Node]int{}
+	for _, n := range w.c.Nodes {
+		before[n] = w.syncs(n)
+	}
+	if _, err := w.db.Assert(w.t.Context(), Claim(w.t, i)); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, n := range w.c.Nodes {
+		if w.syncs(n) > before[n] {
+			synced++
+		}
+	}
+	return synced
+}
+
+// syncs counts the completed syncs of a node's raft log. A call that another
+// thread's interrupts is traced in two lines.
+func (w *watched) syncs(n *Node) (count int) {
+	w.t.Helper()
+	trace, err := os.ReadFile(tracePath(w.c.Dir, n))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	log := regexp.QuoteMeta(fmt.Sprintf("<%s>", filepath.Join(n.DataDir, "raft.db")))
+	whole := regexp.MustCompile(`^\d+ +f(data)?sync\(\d+` + log + `\) += 0`)
+	begun := regexp.MustCompile(`^(\d+) +f(data)?sync\(\d+` + log + ` <unfinished`)
+	resumed := regexp.MustCompile(`^(\d+) +<\.\.\. f(data)?sync resumed>\) += 0`)
+	pending := map[string]bool{} // by thread
+	for line := range strings.Lines(string(trace)) {
+		switch {
+		case whole.MatchString(line):
+			count++
+		case begun.MatchString(line):
+			pending[begun.FindStringSubmatch(line)[1]] = true
+		case resumed.MatchString(line):
+			if thread := resumed.FindStringSubmatch(line)[1]; pending[thread] {
+				delete(pending, thread)
+				count++
+			}
+		}
+	}
+	return count
+}

@@ -1,0 +1,127 @@
+package settings
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/stemedb/stemedb/node"
+)
+
+// All returns every setting, in the order of the documentation.
+func All() []Setting {
+	d := node.DefaultConfig()
+	var all []Setting
+	all = append(all, placeSettings(d)...)
+	all = append(all, trustSettings()...)
+	all = append(all, logSettings()...)
+	all = append(all, raftSettings(d)...)
+	all = append(all, limitSettings(d)...)
+	return all
+}
+
+// placeSettings say where the node keeps its data, listens, and finds others.
+func placeSettings(d node.Config) []Setting {
+	return []Setting{
+		{Name: "data-dir", Kind: Path, set: text(func(s *Server) *string { return &s.Node.DataDir }),
+			Help: "Folder for everything that the node must not lose. One process at a time may use it. Required."},
+		{Name: "node-id", Kind: Name, set: text(func(s *Server) *string { return &s.Node.NodeID }),
+			Help: "The node's name in the cluster, for ever. Default: the name in the data directory, else a random one made on the first start."},
+		{Name: "http-addr", Default: "127.0.0.1:18180", Kind: Address, set: text(func(s *Server) *string { return &s.HTTPAddr }),
+			Help: "Where the HTTP API listens."},
+		{Name: "cluster-addr", Default: d.ClusterAddr, Kind: Address, set: text(func(s *Server) *string { return &s.Node.ClusterAddr }),
+			Help: "Where the node listens for the other nodes (raft and RPC)."},
+		{Name: "gossip-addr", Default: d.GossipAddr, Kind: Address, set: text(func(s *Server) *string { return &s.Node.GossipAddr }),
+			Help: "Where the node gossips, TCP and UDP."},
+		{Name: "advertise-addr", Kind: Host, set: text(func(s *Server) *string { return &s.Node.AdvertiseHost }),
+			Help: "Host by which others reach this node, for all its ports. Default: the host of cluster-addr; required if that is a wildcard."},
+		{Name: "join", Kind: List, set: list(func(s *Server) *[]string { return &s.Node.Join }),
+			Help: fmt.Sprintf("Comma-separated node-to-node addresses (host or host:port, default port %d) of nodes that may form the cluster; this node itself may be among them. A DNS name stands for all its addresses.", node.DefaultClusterPort)},
+		{Name: "bootstrap-expect", Kind: Number, set: setBootstrapExpect,
+			Help: "How many nodes form a new cluster, once that many see each other and none has state. 0: never form one, only join. Default: 1 without join, else 0. Ignored by a node that has state or finds a cluster, so that one command line serves first start, restart and scaling up."},
+	}
+}
+
+// setBootstrapExpect leaves the number open if there is no value: the default
+// depends on join.
+func setBootstrapExpect(s *Server, v string) error {
+	s.bootstrapByJoin = v == ""
+	if s.bootstrapByJoin {
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	s.Node.BootstrapExpect = n
+	return err
+}
+
+// trustSettings say who may reach the node and what it accepts.
+func trustSettings() []Setting {
+	return []Setting{
+		{Name: "allow-insecure", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AllowInsecure }),
+			Help: "Permits listening beyond loopback without protection. This version has no authentication: whoever reaches the HTTP port may read and write."},
+		{Name: "accept-v1-signatures", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AcceptV1 }),
+			Help: "Accepts legacy signatures, which do not cover the object (docs/signing.md). They are marked in every answer."},
+		{Name: "tls-cert", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCert }),
+			Help: "The node's certificate (PEM) for node-to-node TLS; with tls-key and tls-ca."},
+		{Name: "tls-key", Kind: Path, set: text(func(s *Server) *string { return &s.TLSKey }),
+			Help: "The key of tls-cert (PEM)."},
+		{Name: "tls-ca", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCA }),
+			Help: "The authority that signs every node's certificate (PEM). Both sides of a node-to-node connection must show one."},
+		{Name: "gossip-key", Kind: Key, Secret: true, set: text(func(s *Server) *string { return &s.GossipKey }),
+			Help: "Key of 16, 24 or 32 bytes that encrypts gossip (AES-GCM), the same on every node. `openssl rand -hex 32` makes one."},
+		{Name: "gossip-key-file", Kind: Path, set: text(func(s *Server) *string { return &s.GossipKeyFile }),
+			Help: "File that holds the gossip key, instead of gossip-key: other users of the machine can see flags."},
+	}
+}
+
+func logSettings() []Setting {
+	return []Setting{
+		{Name: "log-level", Default: "info", Kind: Level, set: func(s *Server, v string) error { return s.LogLevel.UnmarshalText([]byte(v)) },
+			Help: "Least severe level that is logged."},
+		{Name: "log-format", Default: "json", Kind: Format, set: oneOf(func(s *Server) *string { return &s.LogFormat }, "json", "text"),
+			Help: "Form of the log lines on standard error."},
+	}
+}
+
+func raftSettings(d node.Config) []Setting {
+	return []Setting{
+		{Name: "raft-heartbeat-timeout", Default: d.HeartbeatTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.HeartbeatTimeout }),
+			Help: "How long a follower waits for a sign of the leader before it calls an election (up to twice that). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
+		{Name: "raft-election-timeout", Default: d.ElectionTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.ElectionTimeout }),
+			Help: "How long a candidate waits for votes before it tries again. At least raft-heartbeat-timeout."},
+		{Name: "raft-leader-lease", Default: d.LeaderLease.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.LeaderLease }),
+			Help: "How long a leader that cannot reach a quorum stays leader. At most raft-heartbeat-timeout."},
+		{Name: "raft-commit-interval", Default: d.CommitInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.CommitInterval }),
+			Help: "How soon followers learn of the last commit when no further write comes."},
+		{Name: "snapshot-interval", Default: d.SnapshotInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.SnapshotInterval }),
+			Help: "How often the node looks whether a snapshot is due."},
+		{Name: "snapshot-threshold", Default: strconv.FormatUint(d.SnapshotThreshold, 10), Kind: Number, set: unsigned(func(s *Server) *uint64 { return &s.Node.SnapshotThreshold }),
+			Help: "Log entries since the last snapshot that make the next one due. A snapshot lets the log be truncated; it costs hard links, not a copy."},
+		{Name: "trailing-logs", Default: strconv.FormatUint(d.TrailingLogs, 10), Kind: Number, set: unsigned(func(s *Server) *uint64 { return &s.Node.TrailingLogs }),
+			Help: "Log entries that stay after a snapshot, so that a node that was away for a short time needs no snapshot."},
+	}
+}
+
+func limitSettings(d node.Config) []Setting {
+	return []Setting{
+		{Name: "write-timeout", Default: d.WriteTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.WriteTimeout }),
+			Help: fmt.Sprintf("Bound on one write. When it passes after the write was proposed, the answer is outcome_unknown. At most %v.", maxWait)},
+		{Name: "read-timeout", Default: d.ReadTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.ReadTimeout }),
+			Help: fmt.Sprintf("Bound on the wait for a read's consistency. At most %v.", maxWait)},
+		{Name: "sync-interval", Default: d.SyncInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.SyncInterval }),
+			Help: "How often nodes report their applied index and digest to each other."},
+		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
+			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
+			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},
+		{Name: "cache-bytes", Default: strconv.FormatInt(d.CacheBytes, 10), Kind: Bytes,
+			set: func(s *Server, v string) (err error) {
+				s.Node.CacheBytes, err = strconv.ParseInt(v, 10, 64)
+				return err
+			},
+			Help: "Block cache of the index."},
+		{Name: "memtable-bytes", Default: strconv.FormatUint(d.MemTableBytes, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.MemTableBytes }),
+			Help: "What the index gathers in memory before it is flushed. It bounds what a restart replays from the log."},
+		{Name: "shutdown-timeout", Default: "15s", Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.ShutdownTimeout }),
+			Help: "Bound on the graceful part of a stop: handing leadership over and finishing the requests under way."},
+	}
+}

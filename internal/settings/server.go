@@ -1,0 +1,206 @@
+package settings
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/stemedb/stemedb/node"
+	"github.com/stemedb/stemedb/transport"
+)
+
+// maxWait bounds the time-outs of writes and reads: the HTTP server gives up
+// on a connection after a minute.
+const maxWait = 45 * time.Second
+
+// Server is the typed form of all settings.
+type Server struct {
+	// Node is complete but for what the process itself adds: version, logger,
+	// metrics and the HTTP address that it really listens on.
+	Node node.Config
+
+	HTTPAddr        string
+	AllowInsecure   bool
+	AcceptV1        bool
+	LogLevel        slog.Level
+	LogFormat       string // "json" or "text"
+	ShutdownTimeout time.Duration
+	TLSCert         string
+	TLSKey          string
+	TLSCA           string
+	GossipKey       string
+	GossipKeyFile   string
+
+	bootstrapByJoin bool
+}
+
+// Build makes the typed form and checks it. The error names every setting that
+// is wrong, with its origin.
+func Build(effective []Effective) (*Server, error) {
+	s := &Server{Node: node.DefaultConfig()}
+	var errs []error
+	for _, e := range effective {
+		if err := e.set(s, e.Value); err != nil {
+			errs = append(errs, fmt.Errorf("%s is %q (from %s), which is not a valid %s: %w", e.Name, e.Display(), e.From, e.Kind, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if err := s.finish(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// finish derives what depends on several settings and checks the whole.
+func (s *Server) finish() error {
+	if s.bootstrapByJoin {
+		s.Node.BootstrapExpect = 0
+		if len(s.Node.Join) == 0 {
+			s.Node.BootstrapExpect = 1
+		}
+	}
+	var errs []error
+	add := func(err error) { errs = append(errs, err) }
+	var err error
+	s.Node.TLS, err = s.loadTLS()
+	add(err)
+	s.Node.GossipKey, err = s.loadGossipKey()
+	add(err)
+	if _, _, err := net.SplitHostPort(s.HTTPAddr); err != nil {
+		add(fmt.Errorf("http-addr %q is not host:port: %w", s.HTTPAddr, err))
+	}
+	add(s.checkTimes())
+	add(s.checkExposure())
+	add(s.Node.Validate())
+	return errors.Join(errs...)
+}
+
+func (s *Server) loadTLS() (*tls.Config, error) {
+	if s.TLSCert+s.TLSKey+s.TLSCA == "" {
+		return nil, nil
+	}
+	return transport.LoadTLS(s.TLSCert, s.TLSKey, s.TLSCA)
+}
+
+func (s *Server) loadGossipKey() ([]byte, error) {
+	text := s.GossipKey
+	if s.GossipKeyFile != "" {
+		if text != "" {
+			return nil, errors.New("gossip-key and gossip-key-file are both set: give one of them")
+		}
+		raw, err := os.ReadFile(s.GossipKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("gossip-key-file: %w", err)
+		}
+		if text = strings.TrimSpace(string(raw)); text == "" {
+			return nil, fmt.Errorf("gossip-key-file %s is empty", s.GossipKeyFile)
+		}
+	}
+	return parseKey(text)
+}
+
+// parseKey reads a key in hex or base64. Text that is both is hex: that a key's
+// base64 happens to have only hex digits is practically impossible.
+func parseKey(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	for _, decode := range []func(string) ([]byte, error){
+		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
+	} {
+		if key, err := decode(text); err == nil {
+			return key, nil
+		}
+	}
+	return nil, errors.New("the gossip key is neither hex nor base64: `openssl rand -hex 32` makes one")
+}
+
+func (s *Server) checkTimes() error {
+	var errs []error
+	if s.Node.WriteTimeout > maxWait {
+		errs = append(errs, fmt.Errorf("write-timeout is %v: at most %v is possible", s.Node.WriteTimeout, maxWait))
+	}
+	if s.Node.ReadTimeout > maxWait {
+		errs = append(errs, fmt.Errorf("read-timeout is %v: at most %v is possible", s.Node.ReadTimeout, maxWait))
+	}
+	if s.ShutdownTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("shutdown-timeout is %v: it must be positive", s.ShutdownTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+// checkExposure refuses ports that other machines can reach and nothing
+// protects, unless the operator accepts that.
+func (s *Server) checkExposure() error {
+	if s.AllowInsecure {
+		return nil
+	}
+	errs := []error{beyondLoopback("http-addr", s.HTTPAddr, "this version has no authentication")}
+	if s.Node.TLS == nil {
+		errs = append(errs, beyondLoopback("cluster-addr", s.Node.ClusterAddr, "node-to-node TLS is off (tls-cert, tls-key, tls-ca)"))
+	}
+	if len(s.Node.GossipKey) == 0 {
+		errs = append(errs, beyondLoopback("gossip-addr", s.Node.GossipAddr, "gossip is not encrypted (gossip-key)"))
+	}
+	return errors.Join(errs...)
+}
+
+func beyondLoopback(name, address, reason string) error {
+	host, _, err := net.SplitHostPort(address)
+	isAddress := err == nil // what is none is reported by its own check
+	if !isAddress || isLoopback(host) {
+		return nil
+	}
+	return fmt.Errorf("%s %s can be reached from other machines, but %s: listen on loopback, or accept that with --allow-insecure", name, address, reason)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// HTTPAdvertise is the address of the HTTP API that the node tells the others,
+// given the one that it listens on.
+func (s *Server) HTTPAdvertise(listening net.Addr) string {
+	host, port, err := net.SplitHostPort(listening.String())
+	if err != nil {
+		return listening.String()
+	}
+	if isLoopback(host) {
+		return net.JoinHostPort(host, port)
+	}
+	switch ip := net.ParseIP(host); {
+	case s.Node.AdvertiseHost != "":
+		host = s.Node.AdvertiseHost
+	case ip == nil || ip.IsUnspecified():
+		if cluster, _, err := net.SplitHostPort(s.Node.ClusterAddr); err == nil {
+			host = cluster
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// RequestTimeout bounds one HTTP request: longer than any wait inside the node,
+// so that the node's own answer reaches the client.
+func (s *Server) RequestTimeout() time.Duration {
+	return max(s.Node.WriteTimeout, s.Node.ReadTimeout) + 5*time.Second
+}
+
+// Logger makes the process's logger, which writes to w.
+func (s *Server) Logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
