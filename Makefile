@@ -1,0 +1,76 @@
+# `make` alone lists the targets.
+
+VERSION  ?= 0.1.0-dev
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+GO       ?= go
+IMAGE    ?= stemedb:$(VERSION)
+FUZZTIME ?= 5s
+
+# Pinned, so that a new release of the linter cannot turn an old commit red.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+
+MODULE   := github.com/stemedb/stemedb
+COMMANDS := stemedb stemectl pharma-ingest
+LDFLAGS  := -s -w -X $(MODULE)/internal/version.number=$(VERSION) -X $(MODULE)/internal/version.commit=$(COMMIT)
+
+# Rooms with goroutines of their own: what the race detector is for.
+CONCURRENT := ./api/... ./client/... ./fsm/... ./index/... ./node/... ./sync/... ./transport/...
+# Whole clusters: real ports, real disks, real processes.
+CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench lint fmt docs image clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the static binaries into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(COMMANDS))
+
+up: build ## Run three nodes on loopback until Ctrl-C (HTTP 18180, 18190, 18200)
+	bin/stemedb dev
+
+demo: build ## Real claims into a real cluster: answers, a killed leader, nothing lost
+	scripts/demo.sh
+
+test: ## Run the whole test suite
+	$(GO) vet ./...
+	$(GO) test -timeout 20m ./...
+
+test-race: ## Run the concurrent rooms' tests under the race detector
+	$(GO) test -race -timeout 30m $(CONCURRENT)
+
+test-cluster: ## Run the whole-cluster tests alone
+	$(GO) test -count=1 -timeout 20m $(CLUSTER)
+
+test-docker: image ## Three containers of the image, one killed; needs a Docker engine
+	STEMEDB_IMAGE=$(IMAGE) scripts/test-docker.sh
+
+fuzz: ## Run every fuzz target for FUZZTIME (5s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## Measure writes against a three-node cluster, beside raft and boltdb alone
+	$(GO) run ./internal/writebench
+
+lint: $(GOLANGCI) ## Run go vet and golangci-lint
+	$(GO) vet ./...
+	$(GOLANGCI) run ./...
+
+fmt: $(GOLANGCI) ## Format the code
+	$(GOLANGCI) fmt ./...
+
+docs: ## Check the documentation: links, settings, targets, and the examples by running them
+	$(GO) test -count=1 ./internal/doctest
+	$(GO) test -count=1 -run 'Doc|Page|OpenSSL' ./api ./assertion ./internal/settings
+
+image: build ## Build the container image from the static binaries
+	@mkdir -p bin/data
+	docker build -f deploy/Dockerfile -t $(IMAGE) .
+
+clean: ## Remove what was built and cached here
+	rm -rf bin .cache
+
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/$(dir $(GOLANGCI)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
