@@ -29,7 +29,7 @@ func (s *Server) assert(c echo.Context) error {
 	if err := claim.Verify(s.verification()); err != nil {
 		return err
 	}
-	result, err := s.write(c, store, []*assertion.Assertion{claim})
+	result, err := s.write(c, store, []assertion.Entry{claim})
 	if err != nil {
 		return err
 	}
@@ -91,27 +91,42 @@ func (s *Server) verification() assertion.VerifyOptions {
 	return assertion.VerifyOptions{AcceptV1: s.config.AcceptV1}
 }
 
-// write stores verified claims and counts what was taken in.
-func (s *Server) write(c echo.Context, store Store, claims []*assertion.Assertion) (WriteResult, error) {
+// write stores verified entries and counts the claims that were taken in.
+func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (WriteResult, error) {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
 	defer cancel()
-	id, _ := c.Get(requestIDKey).(string)
-	result, err := store.Assert(ctx, Caller{RequestID: id, RemoteAddr: c.Request().RemoteAddr}, claims)
+	result, err := store.Write(ctx, caller(c), entries)
 	if err != nil {
 		if ctx.Err() != nil && !known(err) {
 			err = fmt.Errorf("%w: the node did not answer in time (%w)", ErrOutcomeUnknown, err)
 		}
 		return WriteResult{}, err
 	}
-	if len(result.Results) != len(claims) {
-		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d claims", len(result.Results), len(claims))
+	if len(result.Results) != len(entries) {
+		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d entries", len(result.Results), len(entries))
 	}
 	taken := 0
-	for _, r := range result.Results {
-		if r.Outcome == Created || r.Outcome == Cosigned {
+	for i, r := range result.Results {
+		if entries[i].Kind() == assertion.KindAssertion && (r.Outcome == Created || r.Outcome == Cosigned) {
 			taken++
 		}
 	}
 	s.metrics.ingested.Add(float64(taken))
 	return result, nil
+}
+
+// caller is on whose behalf a request is answered.
+func caller(c echo.Context) Caller {
+	id, _ := c.Get(requestIDKey).(string)
+	return Caller{RequestID: id, AgentID: agentOf(c), RemoteAddr: c.Request().RemoteAddr}
+}
+
+// agentOf is the agent that the request names in X-Agent-Id, "" if it names
+// none; an ill-formed one was refused before.
+func agentOf(c echo.Context) string {
+	agent, err := assertion.ParseAgentID(c.Request().Header.Get(v1.HeaderAgentID))
+	if err != nil {
+		return ""
+	}
+	return agent.String()
 }

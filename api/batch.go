@@ -42,7 +42,11 @@ func (s *Server) batch(c echo.Context) error {
 	claims, places = s.verifyLines(claims, places, results)
 	var index uint64
 	if len(claims) > 0 {
-		written, err := s.write(c, store, claims)
+		entries := make([]assertion.Entry, len(claims))
+		for i, claim := range claims {
+			entries[i] = claim
+		}
+		written, err := s.write(c, store, entries)
 		if err != nil {
 			return err
 		}

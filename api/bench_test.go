@@ -19,8 +19,8 @@ import (
 // the API alone.
 type instant struct{ *store }
 
-func (instant) Assert(_ context.Context, _ api.Caller, claims []*assertion.Assertion) (api.WriteResult, error) {
-	results := make([]api.ClaimResult, len(claims))
+func (instant) Write(_ context.Context, _ api.Caller, entries []assertion.Entry) (api.WriteResult, error) {
+	results := make([]api.EntryResult, len(entries))
 	for i := range results {
 		results[i].Outcome = api.Created
 	}

@@ -54,6 +54,13 @@ func kinds() []kind {
 		{assertion.CodeDerivedFromInvalid, bad, "The list of derivations is not valid", 0},
 		{assertion.CodeTimestampInFuture, bad, "The timestamp lies in the future", 0},
 		{assertion.CodeTooLarge, tooLarge, "The claim is too large", 0},
+		// The content of other entries.
+		{assertion.CodeVoteInvalid, bad, "The vote breaks the rules of votes", 0},
+		{assertion.CodeEpochInvalid, bad, "The epoch breaks the rules of epochs", 0},
+		{assertion.CodeSupersessionInvalid, bad, "The supersession breaks the rules of supersessions", 0},
+		{assertion.CodeEndorsementInvalid, bad, "The endorsement breaks the rules of endorsements", 0},
+		{assertion.CodeSourceInvalid, bad, "The source breaks the rules of sources", 0},
+		{assertion.CodeAliasInvalid, bad, "The alias breaks the rules of aliases", 0},
 		// The signatures of a claim.
 		{assertion.CodeUnsigned, bad, "The claim is not signed", 0},
 		{assertion.CodeTooManySignatures, bad, "The claim has too many signatures", 0},
@@ -80,6 +87,8 @@ func kinds() []kind {
 		{v1.CodeUnknownLens, bad, "There is no such lens", 0},
 		{v1.CodeBadCursor, bad, "The cursor is not one of this query", 0},
 		{v1.CodeAssertionNotFound, notFound, "The claim does not exist", 0},
+		{v1.CodeTargetNotFound, notFound, "What the entry is about does not exist", 0},
+		{v1.CodeNotFound, notFound, "What was asked for does not exist", 0},
 		{v1.CodeRouteNotFound, notFound, "There is no such route", 0},
 		{v1.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The route does not take this method", 0},
 		// The state of the node and the cluster.

@@ -43,6 +43,7 @@ func storeFaults() []storeFault {
 		{ErrOverloaded, v1.CodeOverloaded, "wait for Retry-After, then send the same request again"},
 		{ErrStopping, v1.CodeStopping, "send the request to another node"},
 		{ErrIncompatible, v1.CodeIncompatible, "upgrade every node of the cluster"},
+		{ErrFutureState, v1.CodeInvalidParameter, "give a known_at that has passed at every node"},
 		{ErrNotFound, v1.CodeAssertionNotFound, "check the hash; a claim just written is found with min_index"},
 		{ErrBadCursor, v1.CodeBadCursor, "repeat the query without cursor, with the same filters on every page"},
 	}
@@ -116,7 +117,7 @@ func (s *Server) fail(c echo.Context, err error) string {
 }
 
 // refusal is the fault of an outcome that refuses a claim; nil if it does not.
-func refusal(r ClaimResult) *fault {
+func refusal(r EntryResult) *fault {
 	switch r.Outcome {
 	case Created, Exists, Cosigned:
 		return nil

@@ -92,7 +92,8 @@ func (r reader) page(f assertion.Filter, cursor string, limit int) (*v1.QueryRes
 	if err != nil {
 		return nil, err
 	}
-	page := &v1.QueryResponse{Assertions: make([]v1.Assertion, len(claims)), NextCursor: next, Index: r.view.Applied()}
+	page := &v1.QueryResponse{Assertions: make([]v1.Assertion, len(claims)), NextCursor: next}
+	page.Index, _ = r.view.Applied()
 	for i, claim := range claims {
 		page.Assertions[i] = v1.FromClaim(claim)
 	}

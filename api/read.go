@@ -71,7 +71,8 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 func (s *Server) runPlan(ctx context.Context, run readPlan, view View) (body any, index uint64, err error) {
 	defer func() { err = errors.Join(err, view.Close()) }()
 	body, err = run(reader{ctx: ctx, server: s, view: view, at: s.now()})
-	return body, view.Applied(), err
+	index, _ = view.Applied()
+	return body, index, err
 }
 
 // reader is one read on its view.
@@ -92,7 +93,8 @@ func (r reader) input(f assertion.Filter, needs lens.Needs) (lens.Input, error) 
 	} else {
 		in, err = r.aggregates(f, needs)
 	}
-	in.Index, in.Parameters = r.view.Applied(), parameters(f)
+	in.Index, _ = r.view.Applied()
+	in.Parameters = parameters(f)
 	return in, err
 }
 

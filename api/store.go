@@ -11,27 +11,37 @@ import (
 
 // Store is the node behind the API.
 type Store interface {
-	// Assert makes claims durable and returns what became of each, in order. The
-	// claims are normalised, valid and verified.
+	// Write makes entries durable and returns what became of each, in order. They
+	// are normalised, valid and, where they are signed, verified.
 	//
 	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrIncompatible (nothing
 	// was stored); ErrOutcomeUnknown (any of them may have been).
-	Assert(ctx context.Context, caller Caller, claims []*assertion.Assertion) (WriteResult, error)
+	Write(ctx context.Context, caller Caller, entries []assertion.Entry) (WriteResult, error)
 	// Read returns a view of the state that satisfies c; the caller closes it.
 	//
-	// Errors: ErrNoLeader, ErrTooStale, ErrMinIndexNotReached, ErrStopping,
-	// ErrFailed.
+	// Errors: ErrNoLeader, ErrTooStale, ErrMinIndexNotReached, ErrFutureState,
+	// ErrStopping, ErrFailed.
 	Read(ctx context.Context, c Consistency) (View, error)
 	// Health, Ready and Cluster tell of the node; they do not wait.
 	Health(ctx context.Context) v1.Health
 	Ready(ctx context.Context) v1.Readiness
 	Cluster(ctx context.Context) v1.Cluster
+	// WaitApplied waits until the node has applied a log index.
+	//
+	// Errors: ErrMinIndexNotReached if ctx ends first, ErrFailed.
+	WaitApplied(ctx context.Context, index uint64) error
+	// Sign signs a message with the node's key, and names the key.
+	Sign(message []byte) (key assertion.AgentID, signature assertion.SignatureBytes)
 }
 
-// View is the state at one log index. It does not change until it is closed.
+// View is the state at one log index, as it was committed at the time that
+// the read asked for. It does not change until it is closed.
 type View interface {
-	// Applied is the log index of the state.
-	Applied() uint64
+	// Applied is the log index of the state, CommittedAt the time of its last
+	// commit, Digest that of its records.
+	Applied() (index, committedAt uint64)
+	Digest() assertion.Hash
+	ClusterID() string
 	// Get returns the claim of a hash; ErrNotFound if there is none.
 	Get(h assertion.Hash) (*assertion.Claim, error)
 	// Page returns up to limit claims that f selects, newest first, from where
@@ -39,26 +49,68 @@ type View interface {
 	// not one of this filter.
 	Page(f assertion.Filter, cursor string, limit int) (claims []*assertion.Claim, next string, err error)
 	// Tally counts the visible claims on one question at a time without reading
-	// them.
+	// them. It is not there for a past state.
 	Tally(subject, predicate string, at uint64) (*assertion.Tally, error)
 	// Claims returns up to most claims that f selects, newest first. Scanned is
 	// how many were read, truncated whether more than most match.
 	Claims(f assertion.Filter, most int) (claims []*assertion.Claim, scanned int, truncated bool, err error)
+	History
 	Close() error
+}
+
+// History is what a View knows beside the claims. A method that is asked for
+// one thing returns ErrNotFound if it is not there.
+type History interface {
+	// Votes returns the newest vote of each agent on a claim.
+	Votes(claim assertion.Hash) ([]assertion.Recorded[*assertion.Vote], error)
+	// Transitions returns the claims whose parent a claim is, in log order.
+	Transitions(claim assertion.Hash) ([]*assertion.Claim, error)
+	// Supersessions returns those that name a claim, in log order.
+	Supersessions(claim assertion.Hash) ([]assertion.Recorded[*assertion.Supersession], error)
+	Epoch(h assertion.Hash) (assertion.Recorded[*assertion.Epoch], error)
+	// SupersededEpochs maps each epoch that is replaced or retracted to the one
+	// that does.
+	SupersededEpochs() (map[assertion.Hash]assertion.Hash, error)
+	Source(h assertion.Hash) (assertion.SourceRecord, error)
+	// Sources returns up to limit registered sources in their order after one.
+	Sources(after *assertion.Hash, limit int) ([]assertion.Hash, error)
+	// Aliases returns every name of the entity that a name belongs to, itself
+	// first, and what joins them.
+	Aliases(name string) ([]string, []assertion.Recorded[*assertion.Alias], error)
+	AliasPage(after *assertion.Alias, limit int) ([]assertion.Recorded[*assertion.Alias], error)
+	// Endorsements returns the newest of each pair of agents, of one endorsing
+	// agent if it is not nil.
+	Endorsements(by *assertion.AgentID) ([]assertion.Recorded[*assertion.Endorsement], error)
+	Labels() ([]assertion.Recorded[*assertion.Label], error)
+	Seeds() (*assertion.Seeds, bool, error)
+	// Computed returns the newest result of a background computation.
+	Computed(k assertion.Kind) (assertion.Recorded[*assertion.Computed], bool, error)
+	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
+	// Subjects returns up to limit subjects that begin with a prefix, and the
+	// cursor of the next page; Predicates those of one subject.
+	Subjects(begin, cursor string, limit int) (subjects []string, next string, err error)
+	Predicates(subject string, limit int) ([]string, error)
+	// Contested returns up to limit questions of several values, about the most
+	// contested first, and the cursor of the next page.
+	Contested(cursor string, limit int) (questions []assertion.Question, next string, err error)
+	// Feed returns up to limit events after a position of the log.
+	Feed(after assertion.Position, limit int) ([]assertion.Event, error)
 }
 
 // Caller is who asked for a write.
 type Caller struct {
 	// RequestID names the request in the logs of every node that it touches.
 	RequestID string
+	// AgentID is on whose behalf the client says that it asks; nothing proves it.
+	AgentID string
 	// RemoteAddr is the address of the client's end of the connection.
 	RemoteAddr string
 }
 
-// Outcome is what became of one claim.
+// Outcome is what became of one entry.
 type Outcome uint8
 
-// The outcomes. The last four refuse the claim.
+// The outcomes. The last five refuse the entry.
 const (
 	Created Outcome = iota + 1
 	Exists
@@ -67,18 +119,19 @@ const (
 	ParentNotFound
 	V1Cosign
 	TooManySigners
+	TargetNotFound
 )
 
-// WriteResult is what became of the claims of one write.
+// WriteResult is what became of the entries of one write.
 type WriteResult struct {
 	// Index is the highest log index at which one of them was decided.
 	Index uint64
-	// Results are parallel to the claims.
-	Results []ClaimResult
+	// Results are parallel to the entries.
+	Results []EntryResult
 }
 
-// ClaimResult is what became of one claim.
-type ClaimResult struct {
+// EntryResult is what became of one entry.
+type EntryResult struct {
 	Hash    assertion.Hash
 	Outcome Outcome
 }
@@ -114,6 +167,9 @@ type Consistency struct {
 	MaxStale time.Duration
 	// MinIndex makes the read wait until the node has applied that log index.
 	MinIndex uint64
+	// KnownAt, if not nil, asks for the state as committed at that time, unix
+	// seconds.
+	KnownAt *uint64
 }
 
 // The errors by which a Store says what kind of failure it had; it wraps them.
@@ -130,12 +186,14 @@ var (
 	ErrTooStale = errors.New("the node cannot prove that its data is fresh enough")
 	// ErrMinIndexNotReached: the node did not apply min_index in time.
 	ErrMinIndexNotReached = errors.New("the node has not applied the wanted log index yet")
+	// ErrFutureState: the read asks for a state that lies ahead.
+	ErrFutureState = errors.New("that state lies in the future")
 	// ErrFailed: the node's state is damaged; nothing is served from it.
 	ErrFailed = errors.New("the node has failed")
 	// ErrIncompatible: a member of the cluster is too old for this write.
 	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
-	// ErrNotFound: there is no claim of that hash.
-	ErrNotFound = errors.New("no such claim")
+	// ErrNotFound: what is asked for is not there.
+	ErrNotFound = errors.New("not found")
 	// ErrBadCursor: the cursor is not one of this query.
 	ErrBadCursor = errors.New("the cursor is not one of this query")
 )

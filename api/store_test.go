@@ -29,12 +29,14 @@ import (
 // now is the clock of every test.
 const now = uint64(1_800_000_000)
 
-// store is a Store over a real index, without a cluster: each call of Assert is
+// store is a Store over a real index, without a cluster: each call of Write is
 // one entry of an imagined log. Its errors can be set.
 type store struct {
 	mu      sync.Mutex
 	db      *index.DB
 	entries uint64
+	changed chan struct{} // closed at the next write
+	clock   uint64        // of commits
 	callers []api.Caller
 
 	assertErr, readErr error
@@ -55,10 +57,10 @@ func newStore(t testing.TB) *store {
 			t.Error(err)
 		}
 	})
-	return &store{db: db}
+	return &store{db: db, clock: now, changed: make(chan struct{})}
 }
 
-func (s *store) Assert(_ context.Context, caller api.Caller, claims []*assertion.Assertion) (api.WriteResult, error) {
+func (s *store) Write(_ context.Context, caller api.Caller, entries []assertion.Entry) (api.WriteResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.panics {
@@ -69,23 +71,62 @@ func (s *store) Assert(_ context.Context, caller api.Caller, claims []*assertion
 	}
 	s.callers = append(s.callers, caller)
 	s.entries++
+	defer func() {
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}()
 	batch, err := s.db.NewBatch()
 	if err != nil {
 		return api.WriteResult{}, err
 	}
 	defer batch.Close()
 	result := api.WriteResult{Index: s.entries}
-	for i, claim := range claims {
-		hash := claim.ContentHash()
-		position := assertion.Position{Index: s.entries, Offset: uint16(i)}
-		outcome, err := batch.Assert(claim, hash, assertion.Commit{Position: position, At: now})
+	for i, entry := range entries {
+		commit := assertion.Commit{Position: assertion.Position{Index: s.entries, Offset: uint16(i)}, At: s.clock}
+		outcome, hash, err := put(batch, entry, commit)
 		if err != nil {
 			return api.WriteResult{}, err
 		}
-		result.Results = append(result.Results, api.ClaimResult{Hash: hash, Outcome: api.Outcome(outcome)})
+		result.Results = append(result.Results, api.EntryResult{Hash: hash, Outcome: api.Outcome(outcome)})
 	}
-	batch.SetApplied(index.Applied{Index: s.entries, Term: 1, CommittedAt: now})
+	batch.SetApplied(index.Applied{Index: s.entries, Term: 1, CommittedAt: s.clock})
 	return result, batch.Commit()
+}
+
+func put(batch *index.Batch, entry assertion.Entry, c assertion.Commit) (index.Outcome, assertion.Hash, error) {
+	if claim, ok := entry.(*assertion.Assertion); ok {
+		hash := claim.ContentHash()
+		outcome, err := batch.Assert(claim, hash, c)
+		return outcome, hash, err
+	}
+	record, err := entry.MarshalBinary()
+	if err != nil {
+		return 0, assertion.Hash{}, err
+	}
+	return batch.Put(entry, record, c)
+}
+
+// nodeKey signs receipts.
+var nodeKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+
+func (s *store) Sign(message []byte) (assertion.AgentID, assertion.SignatureBytes) {
+	return assertion.AgentOf(nodeKey), assertion.SignatureBytes(ed25519.Sign(nodeKey, message))
+}
+
+func (s *store) WaitApplied(ctx context.Context, want uint64) error {
+	for {
+		s.mu.Lock()
+		applied, changed := s.entries, s.changed
+		s.mu.Unlock()
+		if applied >= want {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return api.ErrMinIndexNotReached
+		}
+	}
 }
 
 func (s *store) Read(_ context.Context, c api.Consistency) (api.View, error) {
@@ -98,6 +139,12 @@ func (s *store) Read(_ context.Context, c api.Consistency) (api.View, error) {
 	v, err := s.db.View()
 	if err != nil {
 		return nil, err
+	}
+	if c.KnownAt != nil {
+		if *c.KnownAt >= s.clock {
+			return nil, errors.Join(api.ErrFutureState, v.Close())
+		}
+		v.KnownAt(*c.KnownAt)
 	}
 	return view{v, s}, nil
 }
@@ -133,7 +180,34 @@ type view struct {
 	store *store
 }
 
-func (v view) Applied() uint64 { return v.View.Applied().Index }
+func (v view) Applied() (uint64, uint64) {
+	a := v.View.Applied()
+	return a.Index, a.CommittedAt
+}
+
+func (v view) Epoch(h assertion.Hash) (assertion.Recorded[*assertion.Epoch], error) {
+	e, err := v.View.Epoch(h)
+	if errors.Is(err, index.ErrNotFound) {
+		err = api.ErrNotFound
+	}
+	return e, err
+}
+
+func (v view) Subjects(begin, cursor string, limit int) ([]string, string, error) {
+	subjects, next, err := v.View.Subjects(begin, cursor, limit)
+	if errors.Is(err, index.ErrBadCursor) {
+		err = api.ErrBadCursor
+	}
+	return subjects, next, err
+}
+
+func (v view) Contested(cursor string, limit int) ([]assertion.Question, string, error) {
+	questions, next, err := v.View.Contested(cursor, limit)
+	if errors.Is(err, index.ErrBadCursor) {
+		err = api.ErrBadCursor
+	}
+	return questions, next, err
+}
 
 func (v view) Get(h assertion.Hash) (*assertion.Claim, error) {
 	c, err := v.View.Get(h)

@@ -40,10 +40,16 @@ type Claim struct {
 	// Stage is the current stage: that of the newest transition, or the one
 	// that the assertion states.
 	Stage Lifecycle
+	// Superseded says that a supersession of the type Replaces or Retracts names
+	// the claim.
+	Superseded bool
+	// SourceRetracted says that the claim's source is retracted.
+	SourceRetracted bool
 }
 
-// Visible reports whether queries show the claim unless asked otherwise.
-func (c *Claim) Visible() bool { return c.Stage.Visible() }
+// Visible reports whether queries show the claim unless asked otherwise, as far
+// as it does not depend on its source.
+func (c *Claim) Visible() bool { return c.Stage.Visible() && !c.Superseded }
 
 // NewerClaim reports whether a is newer than b: by timestamp, then by commit.
 func NewerClaim(a, b *Claim) bool {
@@ -67,6 +73,11 @@ type Filter struct {
 	Source *Hash
 	// MinConfidence is the least stated confidence, before decay.
 	MinConfidence float64
+	// AsOf is the latest timestamp, unix seconds; nil is no bound.
+	AsOf *uint64
+	// Superseded and Retracted select superseded claims and claims on retracted
+	// sources too.
+	Superseded, Retracted bool
 }
 
 // Match reports whether f selects c.
@@ -75,12 +86,15 @@ func (f Filter) Match(c *Claim) bool {
 	case f.SubjectPrefix && !strings.HasPrefix(c.Subject, f.Subject),
 		!f.SubjectPrefix && f.Subject != "" && c.Subject != f.Subject,
 		f.Predicate != "" && c.Predicate != f.Predicate,
-		f.Lifecycles == nil && !c.Visible(),
+		f.Lifecycles == nil && !c.Stage.Visible(),
 		f.Lifecycles != nil && !slices.Contains(f.Lifecycles, c.Stage),
 		f.Epoch != nil && (c.Epoch == nil || *c.Epoch != *f.Epoch),
 		f.SourceClass != nil && c.SourceClass != *f.SourceClass,
 		f.Agent != nil && !c.HasSigner(*f.Agent),
 		f.Source != nil && c.SourceHash != *f.Source,
+		f.AsOf != nil && c.Timestamp > *f.AsOf,
+		c.Superseded && !f.Superseded,
+		c.SourceRetracted && !f.Retracted,
 		c.Confidence < f.MinConfidence:
 		return false
 	}

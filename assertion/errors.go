@@ -1,6 +1,9 @@
 package assertion
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // The stable codes of Error. A code names one kind of fault and never changes
 // its meaning; programs branch on it, people read the rest.
@@ -34,6 +37,9 @@ const (
 	CodeVoteInvalid                 = "vote_invalid"
 	CodeEpochInvalid                = "epoch_invalid"
 	CodeSupersessionInvalid         = "supersession_invalid"
+	CodeEndorsementInvalid          = "endorsement_invalid"
+	CodeSourceInvalid               = "source_invalid"
+	CodeAliasInvalid                = "alias_invalid"
 )
 
 // Error says why an input was refused: the kind of fault, the field at fault
@@ -74,4 +80,13 @@ func (e *Error) under(parent string) *Error {
 		moved.Field = parent + "." + moved.Field
 	}
 	return &moved
+}
+
+// recode gives an error of one code another one.
+func recode(err error, from, to string) error {
+	var fault *Error
+	if errors.As(err, &fault) && fault.Code == from {
+		fault.Code = to
+	}
+	return err
 }

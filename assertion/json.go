@@ -78,9 +78,13 @@ func inField(name string, err error) error {
 
 // decodeWhole reads one JSON text with read, bounded by MaxJSONBytes.
 func decodeWhole(b []byte, read func(r *jsonReader) error) error {
-	if len(b) > MaxJSONBytes {
+	return decodeWithin(b, MaxJSONBytes, read)
+}
+
+func decodeWithin(b []byte, most int, read func(r *jsonReader) error) error {
+	if len(b) > most {
 		return &Error{Code: CodeTooLarge,
-			Detail: fmt.Sprintf("%d bytes of JSON, more than %d", len(b), MaxJSONBytes), Fix: "send a smaller assertion"}
+			Detail: fmt.Sprintf("%d bytes of JSON, more than %d", len(b), most), Fix: "send less"}
 	}
 	r := jsonReader{b: b}
 	if err := read(&r); err != nil {
@@ -140,6 +144,20 @@ func readFloat(into *float64) func(*jsonReader) error {
 	return func(r *jsonReader) (err error) {
 		*into, err = r.float(64)
 		return err
+	}
+}
+
+func readBool(into *bool) func(*jsonReader) error {
+	return func(r *jsonReader) error {
+		switch {
+		case r.literal("true"):
+			*into = true
+		case r.literal("false"):
+			*into = false
+		default:
+			return r.fault("a boolean is wanted")
+		}
+		return nil
 	}
 }
 

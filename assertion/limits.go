@@ -33,7 +33,19 @@ const (
 	// MaxReasonBytes bounds the reason of a supersession, in UTF-8 bytes after
 	// NFC.
 	MaxReasonBytes = 1024
+	// MaxURIBytes bounds the URI of a source, in UTF-8 bytes after NFC.
+	MaxURIBytes = 2048
+	// MaxSourceBytes bounds the content of a source, in UTF-8 bytes.
+	MaxSourceBytes = 1 << 20
+	// MaxSeeds bounds the agents that trust flows from.
+	MaxSeeds = 1024
+	// MaxComputedBytes bounds what a leader has computed in the background.
+	MaxComputedBytes = 4 << 20
 	// MaxFutureSeconds is how far a timestamp may lie ahead of the clock of the
 	// node that receives it.
 	MaxFutureSeconds = 300
 )
+
+// maxSourceJSONBytes bounds the JSON text of a source: escapes may take six
+// bytes for one of content.
+const maxSourceJSONBytes = 6*MaxSourceBytes + MaxJSONBytes

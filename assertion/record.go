@@ -113,3 +113,6 @@ func openRecord(b []byte) (*cborReader, error) {
 	}
 	return &cborReader{b: b, off: 1}, nil
 }
+
+// beginRecord begins a record whose body takes about size bytes.
+func beginRecord(size int) []byte { return append(make([]byte, 0, recordHead+size), recordVersion) }

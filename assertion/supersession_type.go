@@ -56,3 +56,7 @@ func (t *SupersessionType) UnmarshalText(text []byte) error {
 	*t = parsed
 	return nil
 }
+
+// Hides reports whether what is superseded is left out of ordinary answers.
+// What is refined stays right in general, and stays.
+func (t SupersessionType) Hides() bool { return t == Replaces || t == Retracts }

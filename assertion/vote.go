@@ -1,7 +1,5 @@
 package assertion
 
-import "errors"
-
 // voteContext separates votes from everything else that is hashed and signed.
 const voteContext = "stemedb 2026 vote content v1"
 
@@ -47,12 +45,7 @@ func (v *Vote) Normalize() error {
 // Validate refuses a weight outside 0 to 1, with an *Error of the code
 // vote_invalid, or number_not_finite.
 func (v *Vote) Validate() error {
-	err := checkUnit(v.Weight, "weight")
-	var fault *Error
-	if errors.As(err, &fault) && fault.Code == CodeConfidenceOutOfRange {
-		fault.Code = CodeVoteInvalid
-	}
-	return err
+	return recode(checkUnit(v.Weight, "weight"), CodeConfidenceOutOfRange, CodeVoteInvalid)
 }
 
 // CheckTimestamp refuses a timestamp more than MaxFutureSeconds after now.

@@ -88,19 +88,13 @@ func (f *FSM) applyEntry(batch *index.Batch, log *raft.Log, response *Response) 
 	}
 	applied.CommittedAt = max(applied.CommittedAt, c.now)
 	switch c.kind {
-	case commandAssert:
-		response.Results = make([]AssertResult, len(c.records))
+	case commandWrite:
+		response.Results = make([]Result, len(c.records))
 		for i, record := range c.records {
-			a, hash, err := f.decoder.Decode(record)
-			if err != nil {
-				return fmt.Errorf("claim %d: %w", i, err)
-			}
 			commit := assertion.Commit{Position: assertion.Position{Index: log.Index, Offset: uint16(i)}, At: applied.CommittedAt}
-			outcome, err := batch.Assert(a, hash, commit)
-			if err != nil {
-				return fmt.Errorf("claim %d: %w", i, err)
+			if response.Results[i], err = f.write(batch, record, commit); err != nil {
+				return fmt.Errorf("entry %d: %w", i, err)
 			}
-			response.Results[i] = AssertResult{Outcome: outcome, Hash: hash}
 		}
 	case commandClusterInit:
 		if err := batch.SetClusterID(c.text); err != nil {
@@ -110,6 +104,31 @@ func (f *FSM) applyEntry(batch *index.Batch, log *raft.Log, response *Response) 
 	}
 	batch.SetApplied(applied)
 	return nil
+}
+
+// write puts one entry of a command into the batch.
+func (f *FSM) write(batch *index.Batch, record []byte, c assertion.Commit) (Result, error) {
+	if len(record) == 0 {
+		return Result{}, fmt.Errorf("%w: an empty entry", errMalformed)
+	}
+	kind, record := assertion.Kind(record[0]), record[1:]
+	if kind == assertion.KindAssertion {
+		a, hash, err := f.decoder.Decode(record)
+		if err != nil {
+			return Result{}, err
+		}
+		outcome, err := batch.Assert(a, hash, c)
+		return Result{Outcome: outcome, Hash: hash}, err
+	}
+	if kind == 0 || kind >= assertion.KindCosignature {
+		return Result{}, fmt.Errorf("%w: an entry of the kind %d; it was written by a newer stemedb: upgrade this node", ErrUnknownCommand, kind)
+	}
+	e, err := assertion.DecodeEntry(kind, record)
+	if err != nil {
+		return Result{}, err
+	}
+	outcome, hash, err := batch.Put(e, record, c)
+	return Result{Outcome: outcome, Hash: hash}, err
 }
 
 // ReplayStats says which entries a process applied or skipped since it opened

@@ -80,9 +80,9 @@ func TestApplyAnswersEachClaim(t *testing.T) {
 		assertEntry(t, 7, orphan, cosigned),
 	})
 	want := []any{
-		&Response{Index: 4, Results: []AssertResult{{index.Created, claim(1).ContentHash()}, {index.Created, claim(2).ContentHash()}, {index.Exists, claim(1).ContentHash()}}},
+		&Response{Index: 4, Results: []Result{{index.Created, claim(1).ContentHash()}, {index.Created, claim(2).ContentHash()}, {index.Exists, claim(1).ContentHash()}}},
 		&Response{Index: 5},
-		&Response{Index: 7, Results: []AssertResult{{index.ParentNotFound, orphan.ContentHash()}, {index.Cosigned, claim(1).ContentHash()}}},
+		&Response{Index: 7, Results: []Result{{index.ParentNotFound, orphan.ContentHash()}, {index.Cosigned, claim(1).ContentHash()}}},
 	}
 	if diff := cmp.Diff(want, responses); diff != "" {
 		t.Error(diff)
@@ -101,10 +101,10 @@ func TestCommittedAtNeverDecreases(t *testing.T) {
 	fs := vfs.NewMem()
 	f := mustOpen(t, "a", small(fs))
 	feed(t, f, []*raft.Log{
-		entry(1, EncodeAssert(500, [][]byte{record(t, claim(1))})),
-		entry(2, EncodeAssert(400, [][]byte{record(t, claim(2))})),
+		entry(1, EncodeWrite(500, [][]byte{record(t, claim(1))})),
+		entry(2, EncodeWrite(400, [][]byte{record(t, claim(2))})),
 	}, 2)
-	feed(t, f, []*raft.Log{entry(3, EncodeAssert(450, [][]byte{record(t, claim(3))})), entry(4, EncodeAssert(501, [][]byte{record(t, claim(4))}))}, 1)
+	feed(t, f, []*raft.Log{entry(3, EncodeWrite(450, [][]byte{record(t, claim(3))})), entry(4, EncodeWrite(501, [][]byte{record(t, claim(4))}))}, 1)
 	defer mustClose(t, f)
 	v, err := f.View()
 	if err != nil {
@@ -126,7 +126,11 @@ func TestApplyFailureIsFinal(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"unknown version": newer,
 		"malformed":       {1},
-		"bad record":      EncodeAssert(testTime, [][]byte{[]byte("no record")}),
+		"bad record":      EncodeWrite(testTime, [][]byte{[]byte("\x01no record")}),
+		"bad vote":        EncodeWrite(testTime, [][]byte{[]byte("\x02no record")}),
+		"no kind":         EncodeWrite(testTime, [][]byte{{}}),
+		"unknown kind":    EncodeWrite(testTime, [][]byte{{0xfe, 1, 0x80}}),
+		"cosignature":     EncodeWrite(testTime, [][]byte{{byte(assertion.KindCosignature), 1, 0x80}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var fatal []error

@@ -15,7 +15,7 @@ const FormatVersion uint16 = 1
 type commandType byte
 
 const (
-	commandAssert      commandType = 1
+	commandWrite      commandType = 1
 	commandClusterInit commandType = 2
 	commandTermStart   commandType = 3
 )
@@ -23,7 +23,7 @@ const (
 // headLen is type, version and the proposer's clock in unix seconds.
 const headLen = 1 + 1 + 8
 
-// maxRecords bounds the claims of one command; a claim's offset in its entry
+// maxRecords bounds the entries of one command; an entry's offset in the command
 // is 16 bits wide.
 const maxRecords = 1 << 16
 
@@ -38,7 +38,7 @@ var (
 type command struct {
 	kind    commandType
 	now     uint64
-	records [][]byte // commandAssert; they share the entry's memory
+	records [][]byte // commandWrite; they share the entry's memory
 	text    string   // commandClusterInit: the cluster's id; commandTermStart: the leader's id
 }
 
@@ -47,15 +47,14 @@ func appendHead(size int, kind commandType, now uint64) []byte {
 	return binary.BigEndian.AppendUint64(b, now)
 }
 
-// EncodeAssert makes the command that stores claims, at most 65,536 records as
-// Assertion.MarshalBinary writes them. now is the proposer's clock, unix
-// seconds.
-func EncodeAssert(now uint64, records [][]byte) []byte {
+// EncodeWrite makes the command that records entries, at most 65,536 as
+// assertion.AppendEntry writes them. now is the proposer's clock, unix seconds.
+func EncodeWrite(now uint64, records [][]byte) []byte {
 	size := binary.MaxVarintLen32
 	for _, r := range records {
 		size += binary.MaxVarintLen32 + len(r)
 	}
-	b := appendHead(size, commandAssert, now)
+	b := appendHead(size, commandWrite, now)
 	b = binary.AppendUvarint(b, uint64(len(records)))
 	for _, r := range records {
 		b = binary.AppendUvarint(b, uint64(len(r)))
@@ -84,7 +83,7 @@ func decodeCommand(b []byte) (command, error) {
 		return command{}, fmt.Errorf("%w: %d bytes", errMalformed, len(b))
 	}
 	c := command{kind: commandType(b[0])}
-	if c.kind < commandAssert || c.kind > commandTermStart || b[1] != 1 {
+	if c.kind < commandWrite || c.kind > commandTermStart || b[1] != 1 {
 		return command{}, fmt.Errorf("%w: type %d version %d; this entry was written by a newer stemedb: upgrade this node", ErrUnknownCommand, b[0], b[1])
 	}
 	if len(b) < headLen {
@@ -92,24 +91,24 @@ func decodeCommand(b []byte) (command, error) {
 	}
 	c.now = binary.BigEndian.Uint64(b[2:])
 	body := b[headLen:]
-	if c.kind != commandAssert {
+	if c.kind != commandWrite {
 		c.text = string(body)
 		return c, nil
 	}
 	count, body, err := uvarint(body)
 	if err != nil || count > maxRecords || count > uint64(len(body)) {
-		return command{}, fmt.Errorf("%w: a bad count of claims", errMalformed)
+		return command{}, fmt.Errorf("%w: a bad count of entries", errMalformed)
 	}
 	c.records = make([][]byte, count)
 	for i := range c.records {
 		var size uint64
 		if size, body, err = uvarint(body); err != nil || size > uint64(len(body)) {
-			return command{}, fmt.Errorf("%w: claim %d of %d ends early", errMalformed, i, count)
+			return command{}, fmt.Errorf("%w: entry %d of %d ends early", errMalformed, i, count)
 		}
 		c.records[i], body = body[:size:size], body[size:]
 	}
 	if len(body) > 0 {
-		return command{}, fmt.Errorf("%w: %d bytes after the last claim", errMalformed, len(body))
+		return command{}, fmt.Errorf("%w: %d bytes after the last entry", errMalformed, len(body))
 	}
 	return c, nil
 }

@@ -14,11 +14,11 @@ func TestCommandRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := rapid.Uint64().Draw(t, "now")
 		records := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 1, 300)).Draw(t, "records")
-		c, err := decodeCommand(EncodeAssert(now, records))
+		c, err := decodeCommand(EncodeWrite(now, records))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.kind != commandAssert || c.now != now || len(c.records) != len(records) {
+		if c.kind != commandWrite || c.now != now || len(c.records) != len(records) {
 			t.Fatalf("decoded %+v", c)
 		}
 		for i := range records {
@@ -37,7 +37,7 @@ func TestCommandRoundTrip(t *testing.T) {
 }
 
 func TestCommandRefusesDamage(t *testing.T) {
-	good := EncodeAssert(testTime, [][]byte{[]byte("one"), []byte("second")})
+	good := EncodeWrite(testTime, [][]byte{[]byte("one"), []byte("second")})
 	for n := range len(good) {
 		if _, err := decodeCommand(good[:n]); err == nil {
 			t.Errorf("the first %d of %d bytes decode", n, len(good))
@@ -69,7 +69,7 @@ func TestCommandOfNewerVersion(t *testing.T) {
 }
 
 func FuzzDecodeCommand(f *testing.F) {
-	f.Add(EncodeAssert(testTime, [][]byte{[]byte("one"), {}, []byte("three")}))
+	f.Add(EncodeWrite(testTime, [][]byte{[]byte("one"), {}, []byte("three")}))
 	f.Add(EncodeClusterInit(testTime, "cluster"))
 	f.Add(EncodeTermStart(testTime, "node"))
 	f.Add([]byte{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x03})
@@ -80,8 +80,8 @@ func FuzzDecodeCommand(f *testing.F) {
 		}
 		var again []byte
 		switch c.kind {
-		case commandAssert:
-			again = EncodeAssert(c.now, c.records)
+		case commandWrite:
+			again = EncodeWrite(c.now, c.records)
 		case commandClusterInit:
 			again = EncodeClusterInit(c.now, c.text)
 		case commandTermStart:

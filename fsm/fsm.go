@@ -40,8 +40,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// AssertResult is what became of one claim of a command.
-type AssertResult struct {
+// Result is what became of one entry of a command.
+type Result struct {
 	Outcome index.Outcome
 	Hash    assertion.Hash
 }
@@ -50,8 +50,8 @@ type AssertResult struct {
 type Response struct {
 	// Index is the entry's log index.
 	Index uint64
-	// Results are the outcomes of the entry's claims, in order.
-	Results []AssertResult
+	// Results are the outcomes of what a command holds, in order.
+	Results []Result
 	// Err is set if the entry was not applied: the FSM has failed, or the entry
 	// took effect before (ErrSkipped).
 	Err error

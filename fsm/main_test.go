@@ -46,7 +46,7 @@ func claim(n int) *assertion.Assertion {
 
 func record(t testing.TB, a *assertion.Assertion) []byte {
 	t.Helper()
-	raw, err := a.MarshalBinary()
+	raw, err := assertion.AppendEntry(nil, a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func assertEntry(t testing.TB, index uint64, claims ...*assertion.Assertion) *ra
 	for i, a := range claims {
 		records[i] = record(t, a)
 	}
-	return entry(index, EncodeAssert(testTime+index, records))
+	return entry(index, EncodeWrite(testTime+index, records))
 }
 
 func entry(index uint64, command []byte) *raft.Log {

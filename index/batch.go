@@ -23,10 +23,11 @@ const (
 	ParentNotFound                    // a transition of an unknown claim
 	V1Cosign                          // version 1 signatures never join a claim signed with version 2
 	TooManySigners                    // the claim would have more signers than allowed
+	TargetNotFound                    // an entry about a claim, epoch or source that is not there
 )
 
 func (o Outcome) String() string {
-	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers"}
+	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found"}
 	if int(o) < len(names) && o > 0 {
 		return names[o]
 	}
@@ -40,9 +41,12 @@ type Batch struct {
 	// recall holds the keys that later claims of the batch may look up; blind
 	// those that nothing reads before the commit, which need no index.
 	recall, blind *pebble.Batch
-	buckets       map[string]*bucket // touched buckets by key; written at Commit
-	head          head               // as if the batch were committed now
-	closed        bool
+	// sources are those of the batch's new claims, whose keys are in blind.
+	sources  map[assertion.Hash]struct{}
+	buckets  map[string]*bucket  // touched buckets by key; written at Commit
+	disputes map[string]*dispute // touched questions by key; written at Commit
+	head     head                // as if the batch were committed now
+	closed   bool
 }
 
 // writer is what batches hand on to each other.
@@ -50,7 +54,8 @@ type writer struct {
 	busy     atomic.Bool // a batch is open
 	head     head        // as committed
 	decoder  *assertion.RecordDecoder
-	elements *expander
+	elements *expander // of claims
+	entries  *expander // of the rest
 }
 
 // NewBatch begins a batch. Only one may be open at a time.
@@ -59,7 +64,8 @@ func (d *DB) NewBatch() (*Batch, error) {
 		return nil, errors.New("begin a batch: another one is open, and the index has one writer")
 	}
 	return &Batch{
-		db: d, recall: d.db.NewIndexedBatch(), blind: d.db.NewBatch(), buckets: map[string]*bucket{}, head: d.writer.head,
+		db: d, recall: d.db.NewIndexedBatch(), blind: d.db.NewBatch(),
+		sources: map[assertion.Hash]struct{}{}, buckets: map[string]*bucket{}, disputes: map[string]*dispute{}, head: d.writer.head,
 	}, nil
 }
 
@@ -103,6 +109,9 @@ func (b *Batch) Commit() error {
 		if err := b.writeBucket([]byte(k), bucket); err != nil {
 			return err
 		}
+	}
+	if err := b.writeDisputes(); err != nil {
+		return err
 	}
 	if err := b.head.write(b.blind); err != nil {
 		return err
@@ -211,6 +220,7 @@ func (b *Batch) create(s *storedClaim) error {
 	if err := b.recall.Set(hashKey(c.Hash), s.seq[:], nil); err != nil {
 		return err
 	}
+	b.sources[c.SourceHash] = struct{}{}
 	b.head.count++
 	if err := b.save(s); err != nil {
 		return err
@@ -268,6 +278,9 @@ func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit) (Outc
 	if err := b.save(s); err != nil {
 		return 0, err
 	}
+	if err := b.noteCosignature(s, fresh, c); err != nil {
+		return 0, err
+	}
 	o := s.order()
 	for _, signature := range fresh {
 		if err := b.blind.Set(key(spaceAgent, signature.AgentID[:], o[:]), nil, nil); err != nil {
@@ -284,23 +297,29 @@ func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit) (Outc
 
 // transition gives the parent the child's stage.
 func (b *Batch) transition(parent, child *storedClaim) error {
-	if parent.claim.Stage == child.claim.Lifecycle {
-		return nil
-	}
-	was := parent.claim.Visible()
-	b.forget(parent)
-	parent.claim.Stage = child.claim.Lifecycle
-	if err := b.save(parent); err != nil {
+	return b.change(parent, func() {
+		parent.claim.Stage = child.claim.Lifecycle
+		parent.moved = true
+	})
+}
+
+// change rewrites a stored claim, and adds or removes its voices if that shows
+// or hides it.
+func (b *Batch) change(s *storedClaim, edit func()) error {
+	was := s.claim.Visible()
+	b.forget(s)
+	edit()
+	if err := b.save(s); err != nil {
 		return err
 	}
-	for i := range parent.claim.Signatures {
-		agent := parent.claim.Signatures[i].AgentID
+	for i := range s.claim.Signatures {
+		agent := s.claim.Signatures[i].AgentID
 		var err error
-		switch now := parent.claim.Visible(); {
+		switch now := s.claim.Visible(); {
 		case was && !now:
-			err = b.removeVoice(parent, agent)
+			err = b.removeVoice(s, agent)
 		case !was && now:
-			err = b.addVoice(parent, agent)
+			err = b.addVoice(s, agent)
 		}
 		if err != nil {
 			return err

@@ -10,6 +10,19 @@ import (
 // bucket is the support of one value of one question, by tier.
 type bucket struct {
 	tiers [assertion.NumTiers]tierBucket
+	// fresh says that the bucket was not in the index when the batch began.
+	fresh bool
+}
+
+// support is the sum over the tiers of effective confidence × weight at a
+// time, with claims later than it taken as made then.
+func (b *bucket) support(at uint64) (support float64) {
+	for _, class := range assertion.SourceClasses() {
+		if t := &b.tiers[class]; t.voices > 0 {
+			support += t.sum.at(class, max(at, t.newest)) * class.Weight()
+		}
+	}
+	return support
 }
 
 type tierBucket struct {

@@ -82,7 +82,7 @@ func Open(dir string, o Options) (*DB, error) {
 	if err := d.checkLayout(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.writer.decoder, d.writer.elements = assertion.NewRecordDecoder(), newExpander(claimContext)
+	d.writer.decoder, d.writer.elements, d.writer.entries = assertion.NewRecordDecoder(), newExpander(claimContext), newExpander(entryContext)
 	if d.writer.head, err = d.readHead(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the index in %s: %w", dir, err), d.Close())
 	}
@@ -101,8 +101,10 @@ func (d *DB) pebbleOptions() *pebble.Options {
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,
-		FormatMajorVersion:          pebble.FormatNewest,
-		Logger:                      pebbleLog{d.options.Logger},
+		// Fixed, so that a snapshot of a newer build can be opened by an older one
+		// while a cluster is upgraded node by node.
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		Logger:             pebbleLog{d.options.Logger},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { d.note(err) },
 			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.note(fmt.Errorf("%w: %w", ErrCorrupt, info.Details)) },

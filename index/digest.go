@@ -57,9 +57,13 @@ func (d *digest) sum() assertion.Hash { return blake3.Sum256(d[:]) }
 
 const claimContext = "stemedb 2026 digest claim v1"
 
+// supersededMark is added to the stage of a superseded claim in the digest.
+const supersededMark = 0x80
+
 // claim covers what the nodes must agree on about a claim and nothing that
-// depends on the log it came through: its hash, stage and signatures. The
-// signatures are sorted because co-signers may come in another order there.
+// depends on the log it came through: its hash, stage, whether it is
+// superseded, and its signatures. The signatures are sorted because co-signers
+// may come in another order there.
 func (x *expander) claim(c *assertion.Claim) *element {
 	signatures := c.Signatures
 	byAgent := func(a, b assertion.Signature) int { return bytes.Compare(a.AgentID[:], b.AgentID[:]) }
@@ -67,11 +71,24 @@ func (x *expander) claim(c *assertion.Claim) *element {
 		signatures = slices.Clone(signatures)
 		slices.SortFunc(signatures, byAgent)
 	}
-	x.record = append(append(x.record[:0], c.Hash[:]...), byte(c.Stage))
+	stage := byte(c.Stage)
+	if c.Superseded {
+		stage |= supersededMark
+	}
+	x.record = append(append(x.record[:0], c.Hash[:]...), stage)
 	for i := range signatures {
 		x.record = append(x.record, signatures[i].AgentID[:]...)
 		x.record = append(x.record, signatures[i].Version)
 		x.record = append(x.record, signatures[i].Signature[:]...)
 	}
+	return x.expand()
+}
+
+const entryContext = "stemedb 2026 digest entry v1"
+
+// entry covers the kind and the record of an entry that is no claim. An entry
+// that comes again, a source retracted a second time for example, counts again.
+func (x *expander) entry(k assertion.Kind, record []byte) *element {
+	x.record = append(append(x.record[:0], byte(k)), record...)
 	return x.expand()
 }

@@ -20,11 +20,15 @@ const (
 	spaceSource    = 'o' // source ^time ^sequence
 	spaceAll       = 'g' // ^time ^sequence
 	spaceChild     = 'k' // parent's hash, sequence of the child
-	spaceCurrent   = 'w' // question, agent, source → ^time ^sequence of the voice's current claim
-	spaceVoice     = 'v' // question, agent, source, ^time ^sequence: the voice's visible claims
+	spaceCurrent   = 'w' // question, source, agent → ^time ^sequence of the voice's current claim
+	spaceVoice     = 'v' // question, source, agent, ^time ^sequence: the voice's visible claims
 	spaceMember    = 'm' // question, value, tier, ^time ^sequence, agent, source → contribution
 	spaceBucket    = 'b' // question, value → bucket
 	spaceValue     = 'y' // question, value → canonical object
+	spaceEntry     = 'r' // sequence → entry that is no claim, in log order
+	spaceLookup    = 'i' // what an entry is about (lookups.go) → its sequence
+	spaceContested = 'n' // ^conflict score, question: questions of several values
+	spaceDispute   = 'q' // question → its place in spaceContested
 	spaceMeta      = 'x' // name → singleton
 )
 

@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,11 @@ func (v *View) Scan(f assertion.Filter) *Iterator { return v.scanAfter(f, nil) }
 func (v *View) scanAfter(f assertion.Filter, after []byte) *Iterator {
 	prefix := prefixOf(&f)
 	it := &Iterator{view: v, filter: f, resume: after}
-	it.iter, it.err = v.snapshot.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
+	lower := prefix
+	if f.AsOf != nil && !f.SubjectPrefix { // the newest that may match comes first
+		lower = binary.BigEndian.AppendUint64(bytes.Clone(prefix), ^*f.AsOf)
+	}
+	it.iter, it.err = v.snapshot.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upperBound(prefix)})
 	it.err = v.db.explain(it.err)
 	return it
 }
@@ -85,7 +90,7 @@ func (it *Iterator) Next() bool {
 		if it.claim, it.err = it.view.load(o.seq()); it.err != nil {
 			return false
 		}
-		if it.filter.Match(it.claim) {
+		if it.claim != nil && it.filter.Match(it.claim) {
 			return true
 		}
 	}

@@ -11,11 +11,34 @@ import (
 const storedVersion = 1
 
 // storedClaim is a claim with its sequence, as spaceClaim keeps it: version,
-// stage, committed_at of the claim, number of signatures, per signature its
-// sequence and committed_at, then the assertion's record.
+// stage, flags, committed_at of the claim, number of signatures, per signature
+// its sequence and committed_at, then the assertion's record.
 type storedClaim struct {
 	claim assertion.Claim
 	seq   seq
+	// moved says that a transition named the claim once, so that its earlier
+	// stages have to be looked up.
+	moved bool
+}
+
+// The flags of a stored claim.
+const (
+	flagSuperseded = 1 << iota
+	flagMoved
+	flagsEnd
+)
+
+// storedHead is the length of a stored claim before its signatures' commits.
+const storedHead = 12
+
+func (s *storedClaim) flags() (f byte) {
+	if s.claim.Superseded {
+		f |= flagSuperseded
+	}
+	if s.moved {
+		f |= flagMoved
+	}
+	return f
 }
 
 func (s *storedClaim) order() order { return newOrder(s.claim.Timestamp, s.seq) }
@@ -25,8 +48,8 @@ func (s *storedClaim) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode claim %s: %w", s.claim.Hash, err)
 	}
-	b := make([]byte, 0, 11+18*len(s.claim.SignatureCommits)+len(record))
-	b = append(b, storedVersion, byte(s.claim.Stage))
+	b := make([]byte, 0, storedHead+18*len(s.claim.SignatureCommits)+len(record))
+	b = append(b, storedVersion, byte(s.claim.Stage), s.flags())
 	b = binary.BigEndian.AppendUint64(b, s.claim.Commit.At)
 	b = append(b, byte(len(s.claim.SignatureCommits)))
 	for _, c := range s.claim.SignatureCommits {
@@ -38,14 +61,15 @@ func (s *storedClaim) encode() ([]byte, error) {
 }
 
 func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedClaim, error) {
-	if len(b) < 11 || b[0] != storedVersion {
+	if len(b) < storedHead || b[0] != storedVersion || b[2] >= flagsEnd {
 		return nil, fmt.Errorf("%w: stored claim %x has no known form", ErrCorrupt, q)
 	}
-	s := &storedClaim{seq: q}
+	s := &storedClaim{seq: q, moved: b[2]&flagMoved != 0}
 	s.claim.Stage = assertion.Lifecycle(b[1])
-	s.claim.Commit = assertion.Commit{Position: q.position(), At: binary.BigEndian.Uint64(b[2:])}
-	n := int(b[10])
-	b = b[11:]
+	s.claim.Superseded = b[2]&flagSuperseded != 0
+	s.claim.Commit = assertion.Commit{Position: q.position(), At: binary.BigEndian.Uint64(b[3:])}
+	n := int(b[11])
+	b = b[storedHead:]
 	if len(b) < 18*n {
 		return nil, fmt.Errorf("%w: stored claim %x ends early", ErrCorrupt, q)
 	}

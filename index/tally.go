@@ -15,9 +15,19 @@ import (
 // aggregates: its cost grows with the distinct values and tiers, not with the
 // claims. It covers the visible claims without any filter and equals
 // assertion.NewTally over them within 1e-9.
+//
+// Voices on retracted sources are taken out as they are read, so that a
+// retraction costs nothing when it is made, however many claims it touches.
 func (v *View) Tally(subject, predicate string, at uint64) (*assertion.Tally, error) {
+	if v.known != nil {
+		return nil, errors.New("aggregates are those of the newest state: scan for an earlier one")
+	}
 	tally := &assertion.Tally{Subject: subject, Predicate: predicate, At: at}
 	q := question(subject, predicate)
+	gone, err := v.retractedVoices(q)
+	if err != nil {
+		return nil, err
+	}
 	values, err := v.pairs(key(spaceValue, q))
 	if err != nil {
 		return nil, err
@@ -41,7 +51,13 @@ func (v *View) Tally(subject, predicate string, at uint64) (*assertion.Tally, er
 		if err != nil {
 			return nil, v.db.explain(err)
 		}
-		support, err := v.support(q, buckets[i].suffix, b, at)
+		if err := v.takeRetracted(q, buckets[i].suffix, b, gone); err != nil {
+			return nil, err
+		}
+		if b.empty() {
+			continue
+		}
+		support, err := v.support(q, buckets[i].suffix, b, at, gone)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +86,7 @@ func (v *View) pairs(prefix []byte) (pairs []pair, err error) {
 // support evaluates a bucket at a time. Claims later than that time have not
 // aged: their exact contributions are taken out and their plain confidence
 // counts instead.
-func (v *View) support(q, value []byte, b *bucket, at uint64) (out assertion.ValueTally, err error) {
+func (v *View) support(q, value []byte, b *bucket, at uint64, gone *retraction) (out assertion.ValueTally, err error) {
 	for _, class := range assertion.SourceClasses() {
 		t := &b.tiers[class]
 		if t.voices == 0 {
@@ -78,7 +94,7 @@ func (v *View) support(q, value []byte, b *bucket, at uint64) (out assertion.Val
 		}
 		young := 0.0
 		if t.newest > at && class.HalfLifeSeconds() > 0 {
-			if young, err = v.takeYoung(q, value, class, &t.sum, at); err != nil {
+			if young, err = v.takeYoung(q, value, class, &t.sum, at, gone); err != nil {
 				return out, err
 			}
 		}
@@ -89,7 +105,7 @@ func (v *View) support(q, value []byte, b *bucket, at uint64) (out assertion.Val
 
 // takeYoung removes the members later than at from a sum and returns the sum
 // of their confidences.
-func (v *View) takeYoung(q, value []byte, class assertion.SourceClass, s *sum, at uint64) (confidence float64, err error) {
+func (v *View) takeYoung(q, value []byte, class assertion.SourceClass, s *sum, at uint64, gone *retraction) (confidence float64, err error) {
 	prefix := key(spaceMember, q, value, []byte{byte(class)})
 	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
 	if err != nil {
@@ -104,6 +120,9 @@ func (v *View) takeYoung(q, value []byte, class assertion.SourceClass, s *sum, a
 		o := order(k[len(prefix) : len(prefix)+orderLen])
 		if o.timestamp() <= at {
 			break
+		}
+		if gone.has(k) {
+			continue
 		}
 		part, err := decodeContribution(it.Value())
 		if err != nil {

@@ -16,6 +16,10 @@ type View struct {
 	snapshot *pebble.Snapshot
 	head     head
 	decoder  *assertion.RecordDecoder // made at the first read of a claim
+	// known is the committed_at up to which the view sees, nil if all.
+	known *uint64
+	// retracted remembers which sources are retracted.
+	retracted map[assertion.Hash]bool
 }
 
 // View opens a view of the newest state. ErrClosed if the index was closed.
@@ -71,10 +75,15 @@ func (v *View) Get(h assertion.Hash) (*assertion.Claim, error) {
 	if len(raw) != seqLen {
 		return nil, v.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
 	}
-	return v.load(seq(raw))
+	c, err := v.load(seq(raw))
+	if err == nil && c == nil {
+		return nil, fmt.Errorf("%w at that time: %s", ErrNotFound, h)
+	}
+	return c, err
 }
 
-// load returns a claim that an index entry points to.
+// load returns a claim that an index entry points to, as it was known; nil if
+// it was not.
 func (v *View) load(s seq) (*assertion.Claim, error) {
 	raw, closer, err := v.snapshot.Get(claimKey(s))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -91,5 +100,12 @@ func (v *View) load(s seq) (*assertion.Claim, error) {
 	if err != nil {
 		return nil, v.db.explain(err)
 	}
-	return &stored.claim, nil
+	if v.known != nil {
+		if known, err := v.rewind(stored); err != nil || !known {
+			return nil, err
+		}
+	}
+	c := &stored.claim
+	c.SourceRetracted, err = v.isRetracted(c.SourceHash)
+	return c, err
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 )
 
-// voiceKey names a voice on a question: the signer and the source.
+// voiceKey names a voice on a question: the source and the signer. The source
+// comes first so that the voices of a retracted one are found together.
 func voiceKey(space byte, c *assertion.Claim, agent assertion.AgentID) []byte {
-	return key(space, question(c.Subject, c.Predicate), agent[:], c.SourceHash[:])
+	return key(space, question(c.Subject, c.Predicate), c.SourceHash[:], agent[:])
 }
 
 // addVoice lets a visible claim speak for one of its signers: it becomes the
@@ -120,7 +121,7 @@ func (b *Batch) bucket(c *assertion.Claim, value assertion.Hash) (*bucket, error
 	var read *bucket
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
-		read = new(bucket)
+		read = &bucket{fresh: true}
 		object := c.Object.Canonical()
 		if err := b.blind.Set(key(spaceValue, question(c.Subject, c.Predicate), value[:]), object, nil); err != nil {
 			return nil, err
@@ -139,6 +140,9 @@ func (b *Batch) bucket(c *assertion.Claim, value assertion.Hash) (*bucket, error
 // writeBucket stores a touched bucket, or removes it together with its value
 // when its last voice is gone.
 func (b *Batch) writeBucket(k []byte, bucket *bucket) error {
+	if err := b.noteDispute(k[1:len(k)-len(assertion.Hash{})], bucket); err != nil {
+		return err
+	}
 	if !bucket.empty() {
 		return b.blind.Set(k, bucket.encode(), nil)
 	}

@@ -27,7 +27,7 @@ type writeRequest struct {
 
 type writeReply struct {
 	index   uint64
-	results []fsm.AssertResult
+	results []fsm.Result
 	err     error
 }
 

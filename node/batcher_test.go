@@ -34,7 +34,7 @@ func (g *gate) commit(group []*writeRequest) writeReply {
 	var reply writeReply
 	for _, req := range group {
 		for _, record := range req.records {
-			reply.results = append(reply.results, fsm.AssertResult{Outcome: index.Created, Hash: assertion.Hash{record[0]}})
+			reply.results = append(reply.results, fsm.Result{Outcome: index.Created, Hash: assertion.Hash{record[0]}})
 		}
 	}
 	return reply

@@ -33,7 +33,7 @@ func BenchmarkAssert(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					i := next.Add(1) - 1
-					if _, err := leader.Assert(b.Context(), Caller{}, claims[i:i+1]); err != nil {
+					if _, err := leader.Write(b.Context(), Caller{}, claims[i]); err != nil {
 						b.Error(err)
 						return
 					}

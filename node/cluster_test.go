@@ -234,17 +234,17 @@ func claim(t testing.TB, i int) *assertion.Assertion {
 // write stores claims i..i+count-1 through a node and returns their hashes.
 func write(t testing.TB, n *Node, from, count int) []assertion.Hash {
 	t.Helper()
-	claims := make([]*assertion.Assertion, count)
-	for i := range claims {
-		claims[i] = claim(t, from+i)
+	entries := make([]assertion.Entry, count)
+	for i := range entries {
+		entries[i] = claim(t, from+i)
 	}
 	// A write that meets a dying leader has an unknown outcome: it is repeated, as
 	// a client does.
-	result, err := n.Assert(t.Context(), Caller{RequestID: "test"}, claims)
+	result, err := n.Write(t.Context(), Caller{RequestID: "test"}, entries...)
 	repeated := false
 	for tries := 0; errors.Is(err, ErrOutcomeUnknown) && tries < 5; tries++ {
 		repeated = true
-		result, err = n.Assert(t.Context(), Caller{RequestID: "test"}, claims)
+		result, err = n.Write(t.Context(), Caller{RequestID: "test"}, entries...)
 	}
 	if err != nil {
 		t.Fatalf("assert through %s: %v", n.id, err)

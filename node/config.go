@@ -194,5 +194,6 @@ func isWildcard(host string) bool {
 // The layout of the data directory.
 func (c *Config) lockPath() string     { return filepath.Join(c.DataDir, "LOCK") }
 func (c *Config) identityPath() string { return filepath.Join(c.DataDir, "node.json") }
+func (c *Config) keyPath() string      { return filepath.Join(c.DataDir, "node.key") }
 func (c *Config) logPath() string      { return filepath.Join(c.DataDir, "raft.db") }
 func (c *Config) statePath() string    { return filepath.Join(c.DataDir, "state") }

@@ -20,6 +20,8 @@ var (
 	ErrTooStale = errors.New("the node cannot prove that its data is fresh enough")
 	// ErrMinIndex means that the node did not apply the wanted log index in time.
 	ErrMinIndex = errors.New("the node has not applied the wanted log index yet")
+	// ErrFutureState means that a read asks for a state that lies ahead.
+	ErrFutureState = errors.New("that state lies in the future")
 	// ErrFailed means that the node's state is damaged and nothing is served.
 	ErrFailed = errors.New("the node has failed")
 	// ErrIncompatible means that a member of the cluster does not understand the

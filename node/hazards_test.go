@@ -63,7 +63,7 @@ func TestWithoutQuorumNothingHangsAndNothingIsInvented(t *testing.T) {
 		}
 	}
 	before, _, count := leader.fsm.Current()
-	_, err := leader.Assert(t.Context(), Caller{}, []*assertion.Assertion{claim(t, 99)})
+	_, err := leader.Write(t.Context(), Caller{}, claim(t, 99))
 	if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrNoLeader) {
 		t.Errorf("a write without quorum: %v, want ErrOutcomeUnknown or ErrNoLeader", err)
 	}
@@ -113,7 +113,7 @@ func TestReadsWaitForTheStateNotForTheQueue(t *testing.T) {
 func TestMinIndexWaitsForTheLocalApply(t *testing.T) {
 	c := startCluster(t, 3, func(_ int, cfg *Config) { cfg.ReadTimeout = 500 * time.Millisecond })
 	f := c.follower()
-	result, err := c.leader().Assert(t.Context(), Caller{}, []*assertion.Assertion{claim(t, 1)})
+	result, err := c.leader().Write(t.Context(), Caller{}, claim(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestNoCommandAboveTheMembersFormatIsWritten(t *testing.T) {
 	n := c.nodes[0]
 	at := n.raft.LastIndex()
 	n.format.Store(uint32(n.ownFormat - 1)) // a member that was not upgraded
-	_, err := n.Assert(t.Context(), Caller{}, []*assertion.Assertion{claim(t, 1)})
+	_, err := n.Write(t.Context(), Caller{}, claim(t, 1))
 	if !errors.Is(err, ErrIncompatible) {
 		t.Errorf("write: %v, want ErrIncompatible", err)
 	}

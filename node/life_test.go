@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/index"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -30,7 +29,7 @@ func TestThreeNodesFormOneClusterAndShareWrites(t *testing.T) {
 		}
 	}
 	c.waitEqual()
-	again, err := c.follower().Assert(t.Context(), Caller{}, []*assertion.Assertion{claim(t, 0)})
+	again, err := c.follower().Write(t.Context(), Caller{}, claim(t, 0))
 	if err != nil || again.Results[0].Outcome != index.Exists {
 		t.Errorf("the same claim again: %v, %v, want exists", again, err)
 	}

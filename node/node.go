@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 type Node struct {
 	cfg       Config
 	id        string
+	key       ed25519.PrivateKey
 	address   string // node-to-node address that the others use
 	ownFormat uint16
 	log       *slog.Logger
@@ -109,6 +111,9 @@ func (n *Node) open() (err error) {
 		n.clusterID.Store(&who.ClusterID)
 	}
 	n.log = cfg.Logger.With("node", n.id)
+	if n.key, err = signingKey(cfg); err != nil {
+		return err
+	}
 	n.fsm, err = fsm.Open(cfg.statePath(), fsm.Options{
 		Logger: n.log, CacheBytes: cfg.CacheBytes, MemTableBytes: cfg.MemTableBytes, OnFatal: n.fail,
 	})
@@ -209,6 +214,7 @@ func (n *Node) run() {
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
+	n.loops.Go(n.registerKey)
 	n.transport.Serve(rpcHandler{n})
 	n.log.Info("started", "cluster_addr", n.address, "gossip_addr", n.gossip.Addr(), "cluster", n.ClusterID(),
 		"applied", n.fsm.AppliedIndex(), "last_log", n.raft.LastIndex())

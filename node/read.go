@@ -30,13 +30,16 @@ type Consistency struct {
 	MaxStale time.Duration
 	// MinIndex makes the read wait until this node has applied that log index.
 	MinIndex uint64
+	// KnownAt, if not nil, asks for the state as it was committed at that time,
+	// unix seconds. It never changes later, whatever Level.
+	KnownAt *uint64
 }
 
 // Read returns a view of the state that satisfies c. The caller closes it.
 //
 // Errors: ErrNoLeader or ErrTooStale if freshness could not be proved in time,
-// ErrMinIndex if the wanted index was not applied in time, ErrFailed if the
-// state is damaged.
+// ErrMinIndex if the wanted index was not applied in time, ErrFutureState if
+// KnownAt lies ahead, ErrFailed if the state is damaged.
 func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.ReadTimeout)
 	defer cancel()
@@ -44,7 +47,15 @@ func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	want = max(want, c.MinIndex)
+	view, err := n.viewAt(ctx, max(want, c.MinIndex))
+	if err != nil || c.KnownAt == nil {
+		return view, err
+	}
+	return n.readKnown(ctx, view, *c.KnownAt)
+}
+
+// viewAt opens a view once this node has applied a log index.
+func (n *Node) viewAt(ctx context.Context, want uint64) (*index.View, error) {
 	if want > n.fsm.AppliedIndex() {
 		if err := n.fsm.WaitApplied(ctx, want); err != nil {
 			if n.fsm.Failed() != nil {
@@ -58,6 +69,16 @@ func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return view, nil
+}
+
+// WaitApplied waits until this node has applied a log index. ErrMinIndex if ctx
+// ends first, ErrFailed if the state is damaged.
+func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
+	view, err := n.viewAt(ctx, index)
+	if err != nil {
+		return err
+	}
+	return view.Close()
 }
 
 // freshIndex returns the log index that proves the wanted freshness.

@@ -158,7 +158,7 @@ func wireError(err error) error {
 	}
 }
 
-func toWire(results []fsm.AssertResult) []transport.ForwardResult {
+func toWire(results []fsm.Result) []transport.ForwardResult {
 	out := make([]transport.ForwardResult, len(results))
 	for i, r := range results {
 		out[i] = transport.ForwardResult{Outcome: uint8(r.Outcome), Hash: r.Hash}
@@ -166,10 +166,10 @@ func toWire(results []fsm.AssertResult) []transport.ForwardResult {
 	return out
 }
 
-func fromWire(results []transport.ForwardResult) []fsm.AssertResult {
-	out := make([]fsm.AssertResult, len(results))
+func fromWire(results []transport.ForwardResult) []fsm.Result {
+	out := make([]fsm.Result, len(results))
 	for i, r := range results {
-		out[i] = fsm.AssertResult{Outcome: index.Outcome(r.Outcome), Hash: r.Hash}
+		out[i] = fsm.Result{Outcome: index.Outcome(r.Outcome), Hash: r.Hash}
 	}
 	return out
 }

@@ -17,33 +17,33 @@ import (
 // Caller is who asked for a write; it travels with a forwarded one.
 type Caller = transport.Caller
 
-// WriteResult says what became of each claim of a write, in order. Index is
+// WriteResult says what became of each entry of a write, in order. Index is
 // the highest log index at which one of them was decided: a read with that
 // min_index sees them all.
 type WriteResult struct {
 	Index   uint64
-	Results []fsm.AssertResult
+	Results []fsm.Result
 }
 
-// Assert makes claims durable on a quorum and returns their outcomes. The
-// claims must be normalised, validated and verified. Claims of one call may
-// end in several log entries: each is decided by itself.
+// Write makes entries durable on a quorum and returns their outcomes. They must
+// be normalised, validated and, where they are signed, verified. Entries of one
+// call may end in several commands: each is decided by itself.
 //
 // Errors: ErrNoLeader, ErrOverloaded, ErrStopping (nothing was proposed),
-// ErrOutcomeUnknown (some claims may have taken effect; repeat the call).
-func (n *Node) Assert(ctx context.Context, caller Caller, claims []*assertion.Assertion) (WriteResult, error) {
-	records := make([][]byte, len(claims))
-	for i, claim := range claims {
-		record, err := claim.MarshalBinary()
+// ErrOutcomeUnknown (some entries may have taken effect; repeat the call).
+func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.Entry) (WriteResult, error) {
+	records := make([][]byte, len(entries))
+	for i, e := range entries {
+		record, err := assertion.AppendEntry(nil, e)
 		if err != nil {
-			return WriteResult{}, fmt.Errorf("encode claim %d: %w", i, err)
+			return WriteResult{}, fmt.Errorf("encode entry %d, a %s: %w", i, e.Kind(), err)
 		}
 		records[i] = record
 	}
 	return n.submit(ctx, caller, records)
 }
 
-// submit runs encoded claims through the group commit. Parts of a large write
+// submit runs encoded entries through the group commit. Parts of a large write
 // are queued together, so that they follow each other through the log.
 func (n *Node) submit(ctx context.Context, caller Caller, records [][]byte) (WriteResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
@@ -73,7 +73,7 @@ func (n *Node) submit(ctx context.Context, caller Caller, records [][]byte) (Wri
 	}
 	if failed != nil {
 		if decided && !errors.Is(failed, ErrOutcomeUnknown) {
-			failed = fmt.Errorf("%w: a part of the claims was stored, another was not (%w)", ErrOutcomeUnknown, failed)
+			failed = fmt.Errorf("%w: a part of the write was stored, another was not (%w)", ErrOutcomeUnknown, failed)
 		}
 		return WriteResult{}, failed
 	}
@@ -137,7 +137,7 @@ const routeRetry = 20 * time.Millisecond
 // certainly not proposed and may be tried again.
 func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]byte) (writeReply, error) {
 	if n.raft.State() == raft.Leader {
-		return n.proposeClaims(ctx, records)
+		return n.proposeGroup(ctx, records)
 	}
 	address, id := n.raft.LeaderWithID()
 	if address == "" || string(id) == n.id {
@@ -164,20 +164,20 @@ func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]b
 		return writeReply{}, fmt.Errorf("%w: forward to %s: %w", ErrOutcomeUnknown, id, err)
 	}
 	if len(response.Results) != len(records) {
-		return writeReply{}, fmt.Errorf("%w: the leader %s answered %d outcomes for %d claims", ErrOutcomeUnknown, id, len(response.Results), len(records))
+		return writeReply{}, fmt.Errorf("%w: the leader %s answered %d outcomes for %d entries", ErrOutcomeUnknown, id, len(response.Results), len(records))
 	}
 	n.metrics.forwarded.Add(float64(len(records)))
 	return writeReply{index: response.Index, results: fromWire(response.Results)}, nil
 }
 
-// proposeClaims writes one group to the log as its leader.
-func (n *Node) proposeClaims(ctx context.Context, records [][]byte) (writeReply, error) {
-	response, err := n.propose(ctx, fsm.EncodeAssert(n.unixNow(), records))
+// proposeGroup writes one group to the log as its leader.
+func (n *Node) proposeGroup(ctx context.Context, records [][]byte) (writeReply, error) {
+	response, err := n.propose(ctx, fsm.EncodeWrite(n.unixNow(), records))
 	if err != nil {
 		return writeReply{}, err
 	}
 	if len(response.Results) != len(records) {
-		return writeReply{}, fmt.Errorf("%w: entry %d holds %d outcomes for %d claims", ErrOutcomeUnknown, response.Index, len(response.Results), len(records))
+		return writeReply{}, fmt.Errorf("%w: entry %d holds %d outcomes for %d entries", ErrOutcomeUnknown, response.Index, len(response.Results), len(records))
 	}
 	return writeReply{index: response.Index, results: response.Results}, nil
 }

@@ -15,7 +15,7 @@ type Handler interface {
 	// Hello says who this node is. It is answered to anyone who can connect, and
 	// also serves to tell an HTTP client where the HTTP API is.
 	Hello(ctx context.Context, req HelloRequest) (HelloResponse, error)
-	// Forward writes claims that another node has verified; leader only.
+	// Forward writes entries that another node has verified; leader only.
 	Forward(ctx context.Context, req ForwardRequest) (ForwardResponse, error)
 	// ReadIndex returns a log index that a linearizable read must wait for;
 	// leader only.
@@ -56,7 +56,7 @@ type HelloResponse struct {
 	Version       string `cbor:"11,keyasint,omitempty"`
 }
 
-// ForwardRequest carries encoded claims (assertion.MarshalBinary) and on whose
+// ForwardRequest carries encoded entries (assertion.AppendEntry) and on whose
 // behalf they are written.
 type ForwardRequest struct {
 	ClusterID string   `cbor:"1,keyasint,omitempty"`

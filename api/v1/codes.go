@@ -21,6 +21,8 @@ const (
 	CodeSignatureV1Cosign = "signature_v1_cosign"
 	CodeSignersFull       = "signers_full"
 	CodeAssertionNotFound = "assertion_not_found"
+	CodeTargetNotFound    = "target_not_found"
+	CodeNotFound          = "not_found"
 	CodeRouteNotFound     = "route_not_found"
 	CodeMethodNotAllowed  = "method_not_allowed"
 

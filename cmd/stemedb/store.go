@@ -17,19 +17,19 @@ type store struct{ node *node.Node }
 
 var _ api.Store = store{}
 
-// Assert implements api.Store.
-func (s store) Assert(ctx context.Context, caller api.Caller, claims []*assertion.Assertion) (api.WriteResult, error) {
-	result, err := s.node.Assert(ctx, node.Caller{RequestID: caller.RequestID, RemoteAddr: caller.RemoteAddr}, claims)
+// Write implements api.Store.
+func (s store) Write(ctx context.Context, caller api.Caller, entries []assertion.Entry) (api.WriteResult, error) {
+	result, err := s.node.Write(ctx, node.Caller{RequestID: caller.RequestID, AgentID: caller.AgentID, RemoteAddr: caller.RemoteAddr}, entries...)
 	if err != nil {
 		return api.WriteResult{}, translate(err)
 	}
-	out := api.WriteResult{Index: result.Index, Results: make([]api.ClaimResult, len(result.Results))}
+	out := api.WriteResult{Index: result.Index, Results: make([]api.EntryResult, len(result.Results))}
 	for i, r := range result.Results {
 		outcome, err := outcomeOf(r.Outcome)
 		if err != nil {
 			return api.WriteResult{}, err
 		}
-		out.Results[i] = api.ClaimResult{Hash: r.Hash, Outcome: outcome}
+		out.Results[i] = api.EntryResult{Hash: r.Hash, Outcome: outcome}
 	}
 	return out, nil
 }
@@ -50,8 +50,20 @@ func outcomeOf(o index.Outcome) (api.Outcome, error) {
 		return api.V1Cosign, nil
 	case index.TooManySigners:
 		return api.TooManySigners, nil
+	case index.TargetNotFound:
+		return api.TargetNotFound, nil
 	}
 	return 0, fmt.Errorf("%w: the leader answered with the unknown outcome %v", api.ErrOutcomeUnknown, o)
+}
+
+// WaitApplied implements api.Store.
+func (s store) WaitApplied(ctx context.Context, index uint64) error {
+	return translate(s.node.WaitApplied(ctx, index))
+}
+
+// Sign implements api.Store.
+func (s store) Sign(message []byte) (assertion.AgentID, assertion.SignatureBytes) {
+	return s.node.Sign(message)
 }
 
 // Read implements api.Store.
@@ -64,7 +76,7 @@ func (s store) Read(ctx context.Context, c api.Consistency) (api.View, error) {
 		level = node.Local
 	case api.Linearizable:
 	}
-	v, err := s.node.Read(ctx, node.Consistency{Level: level, MaxStale: c.MaxStale, MinIndex: c.MinIndex})
+	v, err := s.node.Read(ctx, node.Consistency{Level: level, MaxStale: c.MaxStale, MinIndex: c.MinIndex, KnownAt: c.KnownAt})
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -104,44 +116,6 @@ func (s store) Cluster(context.Context) v1.Cluster {
 	return out
 }
 
-// view lets the API read from an index view.
-type view struct{ *index.View }
-
-// Applied implements api.View.
-func (v view) Applied() uint64 { return v.View.Applied().Index }
-
-// Get implements api.View.
-func (v view) Get(h assertion.Hash) (*assertion.Claim, error) {
-	c, err := v.View.Get(h)
-	return c, translate(err)
-}
-
-// Page implements api.View.
-func (v view) Page(f assertion.Filter, cursor string, limit int) ([]*assertion.Claim, string, error) {
-	claims, next, err := v.View.Page(f, cursor, limit)
-	return claims, next, translate(err)
-}
-
-// Tally implements api.View.
-func (v view) Tally(subject, predicate string, at uint64) (*assertion.Tally, error) {
-	t, err := v.View.Tally(subject, predicate, at)
-	return t, translate(err)
-}
-
-// Claims implements api.View.
-func (v view) Claims(f assertion.Filter, most int) (claims []*assertion.Claim, scanned int, truncated bool, err error) {
-	it := v.Scan(f)
-	it.StopAfter(v1.MaxScannedClaims)
-	defer func() { err = translate(errors.Join(err, it.Close())) }()
-	for it.Next() {
-		if len(claims) == most {
-			return claims, it.Scanned(), true, nil
-		}
-		claims = append(claims, it.Claim())
-	}
-	return claims, it.Scanned(), it.Stopped(), it.Err()
-}
-
 // translate wraps an error of the node into the API's error of the same
 // meaning.
 func translate(err error) error {
@@ -157,6 +131,7 @@ func translate(err error) error {
 		{node.ErrStopping, api.ErrStopping},
 		{node.ErrMinIndex, api.ErrMinIndexNotReached},
 		{node.ErrIncompatible, api.ErrIncompatible},
+		{node.ErrFutureState, api.ErrFutureState},
 		{index.ErrNotFound, api.ErrNotFound},
 		{index.ErrBadCursor, api.ErrBadCursor},
 		{index.ErrCorrupt, api.ErrFailed},

@@ -20,6 +20,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		node.ErrMinIndex:       api.ErrMinIndexNotReached,
 		node.ErrFailed:         api.ErrFailed,
 		node.ErrIncompatible:   api.ErrIncompatible,
+		node.ErrFutureState:    api.ErrFutureState,
 		index.ErrNotFound:      api.ErrNotFound,
 		index.ErrBadCursor:     api.ErrBadCursor,
 		index.ErrCorrupt:       api.ErrFailed,
@@ -41,7 +42,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 
 func TestEveryOutcomeHasItsCounterpart(t *testing.T) {
 	seen := map[api.Outcome]index.Outcome{}
-	for o := index.Created; o <= index.TooManySigners; o++ {
+	for o := index.Created; o <= index.TargetNotFound; o++ {
 		got, err := outcomeOf(o)
 		if err != nil {
 			t.Errorf("%v: %v", o, err)
@@ -51,7 +52,7 @@ func TestEveryOutcomeHasItsCounterpart(t *testing.T) {
 		}
 		seen[got] = o
 	}
-	if _, err := outcomeOf(index.TooManySigners + 1); !errors.Is(err, api.ErrOutcomeUnknown) {
+	if _, err := outcomeOf(index.TargetNotFound + 1); !errors.Is(err, api.ErrOutcomeUnknown) {
 		t.Errorf("an outcome of a newer leader: %v, want outcome unknown", err)
 	}
 }

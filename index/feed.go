@@ -1,0 +1,87 @@
+package index
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/stemedb/stemedb/assertion"
+)
+
+// Feed returns up to limit events after a position, in log order. What was
+// there before a position never changes, so that a reader who continues from
+// the last event's position, on whatever node, misses and repeats nothing.
+func (v *View) Feed(after assertion.Position, limit int) (events []assertion.Event, err error) {
+	from := newSeq(after)
+	claims, err := v.after(spaceClaim, from)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := v.after(spaceEntry, from)
+	if err != nil {
+		return nil, errors.Join(err, claims.Close())
+	}
+	defer func() {
+		err = errors.Join(err, v.db.explain(errors.Join(claims.Error(), entries.Error(), claims.Close(), entries.Close())))
+	}()
+	for len(events) < limit && (claims.Valid() || entries.Valid()) {
+		claim := claims.Valid() && (!entries.Valid() || bytes.Compare(claims.Key()[1:], entries.Key()[1:]) < 0)
+		it := entries
+		if claim {
+			it = claims
+		}
+		s, err := seqAtEnd(append([]byte{0}, it.Key()...))
+		if err != nil {
+			return nil, v.db.explain(err)
+		}
+		var event assertion.Event
+		if claim {
+			event, err = v.claimEvent(s, it.Value())
+		} else {
+			var e assertion.Recorded[assertion.Entry]
+			e, err = decodeEntry(s, it.Value())
+			err = v.db.explain(err)
+			event = assertion.Event{Commit: e.Commit, Entry: e.Entry}
+			if err == nil {
+				event.Kind = e.Entry.Kind()
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
+		it.Next()
+	}
+	return events, nil
+}
+
+// after opens an iterator of a log-ordered space at the first key behind a
+// sequence.
+func (v *View) after(space byte, s seq) (*pebble.Iterator, error) {
+	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: append(key(space, s[:]), 0), UpperBound: []byte{space + 1}})
+	if err != nil {
+		return nil, v.db.explain(err)
+	}
+	it.First()
+	return it, nil
+}
+
+// claimEvent takes a stored claim back to its first commit.
+func (v *View) claimEvent(s seq, raw []byte) (assertion.Event, error) {
+	if v.decoder == nil {
+		v.decoder = assertion.NewRecordDecoder()
+	}
+	stored, err := decodeStored(v.decoder, s, raw)
+	if err != nil {
+		return assertion.Event{}, v.db.explain(err)
+	}
+	c := &stored.claim
+	n := 0
+	for n < len(c.SignatureCommits) && c.SignatureCommits[n] == c.Commit {
+		n++
+	}
+	c.Signatures, c.SignatureCommits = c.Signatures[:n], c.SignatureCommits[:n]
+	c.Stage, c.Superseded = c.Lifecycle, false
+	return assertion.Event{Commit: c.Commit, Kind: assertion.KindAssertion, Claim: c}, nil
+}
