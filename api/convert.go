@@ -87,5 +87,56 @@ func fromExplanation(e lens.Explanation) v1.Explanation {
 		Lens: e.Lens, Parameters: e.Parameters, Rule: e.Rule, Decision: e.Decision, TieBreak: e.TieBreak,
 		Values: e.Values, Voices: e.Voices, At: e.At, Index: e.Index,
 		Source: string(e.Source), Scanned: e.Scanned, Truncated: e.Truncated,
+		Aliases: e.Aliases, Joined: fromJoined(e.Joined), TrustHash: e.TrustHash,
+		Weights: fromWeights(e.Weights), Unlisted: e.Unlisted,
 	}
+}
+
+func fromJoined(all []lens.Joined) []v1.JoinedValues {
+	out := make([]v1.JoinedValues, len(all))
+	for i, j := range all {
+		out[i] = v1.JoinedValues{Object: j.Object, Values: j.Values}
+	}
+	return out
+}
+
+func fromWeights(all []lens.VoiceWeight) []v1.VoiceWeight {
+	out := make([]v1.VoiceWeight, len(all))
+	for i, w := range all {
+		out[i] = v1.VoiceWeight{
+			Claim: w.Claim, AgentID: w.Agent, SourceHash: w.Source, Object: w.Object, SourceClass: w.Class, Timestamp: w.Timestamp,
+			Confidence: w.Confidence, Decay: w.Decay, Effective: w.Effective, Weight: w.Class.Weight(), Support: w.Support,
+		}
+		if w.Counted != w.Object {
+			out[i].Counted = &w.Counted
+		}
+		if w.Votes != nil {
+			out[i].VoteWeight = &w.Votes.Weight
+		}
+		if w.Trust != nil {
+			out[i].Trust, out[i].TrustBasis = &w.Trust.Value, w.Trust.Basis
+		}
+	}
+	return out
+}
+
+func fromOutcome(r *lens.Resolution) *v1.Outcome {
+	out := &v1.Outcome{Confidence: r.Confidence, ConflictScore: r.Conflict.Score, Status: string(r.Conflict.Status),
+		Values: r.Explanation.Values, Voices: r.Explanation.Voices}
+	if r.Winner != nil {
+		out.Winner = &r.Winner.Object
+	}
+	return out
+}
+
+func fromConstraints(subject string, index uint64, r lens.ConstraintsResult) v1.ConstraintsResponse {
+	out := v1.ConstraintsResponse{Subject: subject, Constraints: make([]v1.Constraint, len(r.Constraints)), Conflicts: r.Conflicts, Index: index}
+	for i, c := range r.Constraints {
+		sides := map[string]v1.Side{}
+		for predicate, s := range c.Sides {
+			sides[predicate] = v1.Side{Support: s.Support, Voices: s.Voices, Tiers: fromTiers(s.Tiers)}
+		}
+		out.Constraints[i] = v1.Constraint{Object: c.Object, Verdict: string(c.Verdict), ConflictScore: c.ConflictScore, Reasons: c.Reasons, Sides: sides}
+	}
+	return out
 }

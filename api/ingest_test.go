@@ -34,7 +34,7 @@ func TestIngestAssertion(t *testing.T) {
 		t.Errorf("co-signed: %+v", cosigned)
 	}
 
-	stored := read[v1.Assertion](t, f.get("/v1/assertions/"+got.Hash.String()), http.StatusOK)
+	stored := read[v1.AssertionDetail](t, f.get("/v1/assertions/"+got.Hash.String()), http.StatusOK)
 	if stored.Hash != got.Hash || len(stored.Signatures) != 2 || stored.SignatureVersion != 2 || stored.LogIndex != 1 ||
 		stored.CommittedAt != now || stored.Signatures[1].LogIndex != 3 || stored.EffectiveConfidence != nil {
 		t.Errorf("stored: %+v", stored)
@@ -58,7 +58,7 @@ func TestIngestAssertionWithEveryField(t *testing.T) {
 		a.Vector, a.DerivedFrom = []float32{0.5, -1}, []assertion.Hash{parent}
 	}), "x")
 	got := read[v1.AssertResponse](t, f.assert(text(t, a)), http.StatusCreated)
-	stored := read[v1.Assertion](t, f.get("/v1/assertions/"+got.Hash.String()), http.StatusOK)
+	stored := read[v1.AssertionDetail](t, f.get("/v1/assertions/"+got.Hash.String()), http.StatusOK)
 	if signed := stored.Signed(); signed.ContentHash() != a.ContentHash() || signed.Verify(assertion.VerifyOptions{}) != nil {
 		t.Errorf("stored %+v", stored)
 	}
@@ -92,7 +92,7 @@ func TestIngestAssertionTransition(t *testing.T) {
 	refused(t, f.assert(text(t, transition(&unknown, "owner"))), http.StatusNotFound, v1.CodeParentNotFound)
 	f.put(transition(&hash, "owner"))
 
-	stored := read[v1.Assertion](t, f.get("/v1/assertions/"+hash.String()), http.StatusOK)
+	stored := read[v1.AssertionDetail](t, f.get("/v1/assertions/"+hash.String()), http.StatusOK)
 	if stored.Lifecycle != assertion.Deprecated || stored.StatedLifecycle != assertion.Proposed {
 		t.Errorf("lifecycle %s, stated %s", stored.Lifecycle, stored.StatedLifecycle)
 	}
@@ -115,7 +115,7 @@ func TestIngestAssertionV1(t *testing.T) {
 	on := newFixture(t, acceptV1)
 	got := read[v1.AssertResponse](t, on.assert(body), http.StatusCreated)
 	question := "subject=Semaglutide&predicate=nausea_rate"
-	claims := []v1.Assertion{read[v1.Assertion](t, on.get("/v1/assertions/"+got.Hash.String()), http.StatusOK)}
+	claims := []v1.Assertion{read[v1.AssertionDetail](t, on.get("/v1/assertions/"+got.Hash.String()), http.StatusOK).Assertion}
 	for _, target := range []string{"/v1/query?" + question, "/v1/query?subject=Sema*", "/v1/query?" + question + "&lens=recency"} {
 		claims = append(claims, read[v1.QueryResponse](t, on.get(target), http.StatusOK).Assertions...)
 	}
@@ -130,7 +130,7 @@ func TestIngestAssertionV1(t *testing.T) {
 	// A version 2 signer may join; the claim stays marked, for one of its
 	// signatures does not cover the object.
 	f := read[v1.AssertResponse](t, on.assert(text(t, signed(claim(), "new"))), http.StatusOK)
-	if c := read[v1.Assertion](t, on.get("/v1/assertions/"+f.Hash.String()), http.StatusOK); c.SignatureVersion != 1 {
+	if c := read[v1.AssertionDetail](t, on.get("/v1/assertions/"+f.Hash.String()), http.StatusOK); c.SignatureVersion != 1 {
 		t.Errorf("signature version %d after a co-signer of version 2", c.SignatureVersion)
 	}
 	// The other way round is refused.

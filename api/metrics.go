@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -39,4 +40,10 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// asked counts a read that began at a time and is answered now.
+func (m *metrics) asked(endpoint string, began time.Time) {
+	m.queries.WithLabelValues(endpoint).Inc()
+	m.latency.WithLabelValues(endpoint).Observe(time.Since(began).Seconds())
 }

@@ -100,6 +100,9 @@ func openAPI(routes []route, version string) ([]byte, error) {
 		"tags": []object{
 			{"name": tagClaims, "description": "Storing signed claims."},
 			{"name": tagAnswers, "description": "Reading claims, resolved or not."},
+			{"name": tagHistory, "description": "Where claims come from, what changed, and following changes."},
+			{"name": tagKnowledge, "description": "What bears on claims: votes, epochs, sources, names."},
+			{"name": tagTrust, "description": "How far agents are trusted."},
 			{"name": tagCluster, "description": "The state of node and cluster."},
 			{"name": tagOperations, "description": "Probes, metrics and documentation."},
 		},
@@ -108,12 +111,15 @@ func openAPI(routes []route, version string) ([]byte, error) {
 	}, "", "  ")
 }
 
-// openAPIPath turns /a/:b into /a/{b}.
+// openAPIPath turns /a/:b/* into /a/{b}/{path}.
 func openAPIPath(path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
 		if name, ok := strings.CutPrefix(part, ":"); ok {
 			parts[i] = "{" + name + "}"
+		}
+		if part == "*" { // the rest of the path
+			parts[i] = "{path}"
 		}
 	}
 	return strings.Join(parts, "/")

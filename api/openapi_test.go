@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -148,6 +149,14 @@ func calls(t *testing.T) map[string][]call {
 	panics := func(f *fixture) { f.store.panics = true }
 	notReady := func(f *fixture) { f.store.unready = []v1.Check{{Name: "lag", Detail: "behind"}} }
 	bearer := []string{jsonType}
+	label := claim().SourceHash.String()
+	register := func(f *fixture) {
+		f.post("/v1/sources", map[string]any{"hash": label, "title": "Label", "uri": "fda://label/1"})
+		f.post("/v1/sources/"+label+"/retract", map[string]any{"reason": "fabricated"})
+	}
+	alias := func(f *fixture) {
+		f.post("/v1/concepts/aliases", assertion.Alias{Name: "Ozempic", Canonical: "Semaglutide"})
+	}
 	return map[string][]call{
 		"POST /v1/assert": {
 			{target: "/v1/assert", body: good, headers: bearer}, {target: "/v1/assert", body: good, headers: bearer},
@@ -187,6 +196,93 @@ func calls(t *testing.T) map[string][]call {
 		"GET /v1/layered": {
 			{target: "/v1/layered?" + question}, {target: "/v1/layered?subject=Nothing&predicate=p"}, {target: "/v1/layered"},
 			{target: "/v1/layered?" + question, prepare: tooLate},
+		},
+		"POST /v1/vote": {
+			{target: "/v1/vote", body: text(t, vote("x", claim().ContentHash(), 0.5)), headers: bearer},
+			{target: "/v1/vote", body: text(t, vote("x", assertion.Hash{1}, 0.5)), headers: bearer}, {target: "/v1/vote", body: "{}", headers: bearer},
+		},
+		"POST /v1/epoch": {
+			{target: "/v1/epoch", body: text(t, epoch("x", "2026", nil)), headers: bearer},
+			{target: "/v1/epoch", body: text(t, epoch("x", "2026", &assertion.Hash{1})), headers: bearer}, {target: "/v1/epoch", body: "[]", headers: bearer},
+		},
+		"GET /v1/epochs/{hash}": {
+			{target: "/v1/epochs/" + epoch("x", "2026", nil).Hash().String(), prepare: func(f *fixture) { f.post("/v1/epoch", epoch("x", "2026", nil)) }},
+			{target: "/v1/epochs/" + strings.Repeat("0", 64)}, {target: "/v1/epochs/1"},
+		},
+		"POST /v1/supersede": {
+			{target: "/v1/supersede", body: text(t, retraction("x", signed(claim()).ContentHash())), headers: bearer},
+			{target: "/v1/supersede", body: text(t, retraction("y", claim().ContentHash())), headers: bearer},
+			{target: "/v1/supersede", body: text(t, retraction("x", assertion.Hash{1})), headers: bearer},
+		},
+		"POST /v1/sources": {
+			{target: "/v1/sources", body: `{"content":"the label","title":"Label"}`, headers: bearer}, {target: "/v1/sources", body: `{}`, headers: bearer},
+		},
+		"GET /v1/sources": {{target: "/v1/sources", prepare: register}, {target: "/v1/sources?cursor=1"}},
+		"GET /v1/sources/{hash}": {
+			{target: "/v1/sources/" + label, prepare: register}, {target: "/v1/sources/" + label}, {target: "/v1/sources/" + strings.Repeat("0", 64)},
+		},
+		"GET /v1/sources/{hash}/impact": {
+			{target: "/v1/sources/" + label + "/impact", prepare: register}, {target: "/v1/sources/" + strings.Repeat("0", 64) + "/impact"},
+			{target: "/v1/sources/" + label + "/impact?lens=none"},
+		},
+		"POST /v1/sources/{hash}/retract": {
+			{target: "/v1/sources/" + label + "/retract", body: `{"reason":"fabricated"}`, headers: bearer},
+			{target: "/v1/sources/" + label + "/retract", body: `{"reason":""}`, headers: bearer},
+			{target: "/v1/sources/" + strings.Repeat("0", 64) + "/retract", body: `{"reason":"x"}`, headers: bearer},
+		},
+		"POST /v1/sources/{hash}/reinstate": {
+			{target: "/v1/sources/" + label + "/reinstate", body: `{"reason":"checked"}`, headers: bearer}, {target: "/v1/sources/1/reinstate", body: `{"reason":"x"}`, headers: bearer},
+		},
+		"POST /v1/concepts/aliases": {
+			{target: "/v1/concepts/aliases", body: `{"alias":"Ozempic","canonical":"Semaglutide"}`, headers: bearer},
+			{target: "/v1/concepts/aliases", body: `{"alias":"a","canonical":"a"}`, headers: bearer},
+		},
+		"GET /v1/concepts/aliases": {{target: "/v1/concepts/aliases", prepare: alias}, {target: "/v1/concepts/aliases?cursor=x"}},
+		"GET /v1/concepts/{path}": {
+			{target: "/v1/concepts/Semaglutide"}, {target: "/v1/concepts/Ozempic", prepare: alias}, {target: "/v1/concepts/fda://nothing/here"},
+		},
+		"POST /v1/trust/endorsements": {
+			{target: "/v1/trust/endorsements", body: text(t, endorsement("x", "y")), headers: bearer},
+			{target: "/v1/trust/endorsements", body: text(t, endorsement("x", "x")), headers: bearer},
+		},
+		"POST /v1/trust/seeds": {
+			{target: "/v1/trust/seeds", body: `{"agents":[]}`, headers: bearer},
+			{target: "/v1/trust/seeds", body: `{"agents":["` + strings.Repeat("0", 64) + `"]}`, headers: bearer},
+		},
+		"GET /v1/trust/{agent}": {
+			{target: "/v1/trust/" + assertion.AgentOf(key("x")).String(), prepare: func(f *fixture) { f.post("/v1/trust/endorsements", endorsement("x", "y")) }},
+			{target: "/v1/trust/" + assertion.AgentOf(key("x")).String(), prepare: computeTrust}, {target: "/v1/trust/1"},
+		},
+		"POST /v1/admin/gold": {
+			{target: "/v1/admin/gold", body: `{"subject":"s","predicate":"p","object":{"Number":1}}`, headers: bearer}, {target: "/v1/admin/gold", body: `{}`, headers: bearer},
+		},
+		"GET /v1/admin/gold": {
+			{target: "/v1/admin/gold", prepare: computeTrust}, {target: "/v1/admin/gold?x"},
+		},
+		"GET /v1/cluster/keys": {
+			{target: "/v1/cluster/keys", prepare: func(f *fixture) { f.record(&assertion.NodeKey{NodeID: "n1", Key: assertion.AgentID{1}}) }}, {target: "/v1/cluster/keys?x"},
+		},
+		"GET /v1/trace/{hash}": {
+			{target: "/v1/trace/" + claim().ContentHash().String(), prepare: func(f *fixture) { f.post("/v1/supersede", retraction("x", claim().ContentHash())) }},
+			{target: "/v1/trace/" + strings.Repeat("0", 64)}, {target: "/v1/trace/" + claim().ContentHash().String() + "?depth=x"},
+		},
+		"GET /v1/constraints": {
+			{target: "/v1/constraints?subject=svc", prepare: func(f *fixture) {
+				for i, predicate := range []string{"must_use", "forbidden"} {
+					f.put(signed(claim(func(a *assertion.Assertion) {
+						a.Subject, a.Predicate, a.Object, a.SourceHash = "svc", predicate, assertion.Reference("TLS"), assertion.Hash{byte(i)}
+					}), "x"))
+				}
+			}}, {target: "/v1/constraints"},
+		},
+		"GET /v1/conflicts": {{target: "/v1/conflicts"}, {target: "/v1/conflicts?cursor=!"}},
+		"GET /v1/subjects":  {{target: "/v1/subjects"}, {target: "/v1/subjects?prefix=x&cursor=YQ"}},
+		"GET /v1/lenses":    {{target: "/v1/lenses"}, {target: "/v1/lenses?x"}},
+		"GET /v1/feed":      {{target: "/v1/feed", prepare: everyKind}, {target: "/v1/feed?after=x"}},
+		"GET /v1/watch":     {{target: "/v1/watch?after=0&limit=1"}, {target: "/v1/watch?after=0", prepare: func(f *fixture) { f.store.readErr = api503 }}},
+		"GET /v1/diff": {
+			{target: fmt.Sprintf("/v1/diff?subject=Semaglutide&from=%d&to=%d&axis=as_of", now-200*day, now)},
+			{target: "/v1/diff?subject=Semaglutide&from=1&to=2"}, {target: "/v1/diff?subject=Semaglutide&from=3&to=2"}, {target: "/v1/diff?from=1&to=2"},
 		},
 		"GET /v1/health":    {{target: "/v1/health"}, {target: "/v1/health?x"}, {target: "/v1/health", prepare: detached}},
 		"GET /v1/cluster":   {{target: "/v1/cluster"}, {target: "/v1/cluster", prepare: detached}},
@@ -254,7 +350,9 @@ func TestExamplesOfTheDocument(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			read[v1.PrepareResponse](t, f.do(http.MethodPost, "/v1/assert/prepare", string(body), jsonType), http.StatusOK)
+			if strings.HasPrefix(path, "/v1/assert") {
+				read[v1.PrepareResponse](t, f.do(http.MethodPost, "/v1/assert/prepare", string(body), jsonType), http.StatusOK)
+			}
 		}
 	}
 }

@@ -141,12 +141,36 @@ func narrow(f *assertion.Filter, q url.Values) error {
 		}
 		f.Agent = &agent
 	}
+	if f.AsOf, err = instant(q, "as_of"); err != nil {
+		return err
+	}
+	if err := include(f, q); err != nil {
+		return err
+	}
 	if q.Has("min_confidence") {
 		least, err := strconv.ParseFloat(q.Get("min_confidence"), 64)
 		if err != nil || math.IsNaN(least) || least < 0 || least > 1 {
 			return invalid("min_confidence", "not a number from 0 to 1", "give a number from 0 to 1")
 		}
 		f.MinConfidence = least
+	}
+	return nil
+}
+
+// include reads which claims are shown that are left out otherwise.
+func include(f *assertion.Filter, q url.Values) error {
+	if !q.Has("include") {
+		return nil
+	}
+	for _, what := range strings.Split(q.Get("include"), ",") {
+		switch what {
+		case "superseded":
+			f.Superseded = true
+		case "retracted":
+			f.Retracted = true
+		default:
+			return invalid("include", fmt.Sprintf("%.40q cannot be included", what), "use superseded, retracted, or both separated by a comma")
+		}
 	}
 	return nil
 }
@@ -165,7 +189,8 @@ func hashParam(q url.Values, name string) (*assertion.Hash, error) {
 // narrowed reports whether f selects less than all visible claims on its
 // question, so that aggregates cannot answer for it.
 func narrowed(f assertion.Filter) bool {
-	return f.Lifecycles != nil || f.Epoch != nil || f.SourceClass != nil || f.Agent != nil || f.Source != nil || f.MinConfidence > 0
+	return f.Lifecycles != nil || f.Epoch != nil || f.SourceClass != nil || f.Agent != nil || f.Source != nil || f.MinConfidence > 0 ||
+		f.AsOf != nil || f.Superseded || f.Retracted
 }
 
 func limitParam(q url.Values) (int, error) {
@@ -211,7 +236,9 @@ func consistency(q url.Values) (Consistency, error) {
 		}
 		c.MinIndex = index
 	}
-	return c, nil
+	var err error
+	c.KnownAt, err = instant(q, "known_at")
+	return c, err
 }
 
 // parseStale reads seconds ("5", "0.25") or a duration with units ("500ms").

@@ -4,30 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/api/v1"
-	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/lens"
 )
-
-// planClaim is GET /v1/assertions/:hash.
-func planClaim(c echo.Context, _ url.Values) (readPlan, error) {
-	hash, err := assertion.ParseHash(c.Param("hash"))
-	if err != nil {
-		f := *faultOf(err)
-		f.field = "hash"
-		return nil, &f
-	}
-	return func(r reader) (any, error) {
-		claim, err := r.view.Get(hash)
-		if err != nil {
-			return nil, err
-		}
-		return v1.FromClaim(claim), nil
-	}, nil
-}
 
 // planQuery is GET /v1/query.
 func planQuery(_ echo.Context, q url.Values) (readPlan, error) {
@@ -42,37 +27,41 @@ func planQuery(_ echo.Context, q url.Values) (readPlan, error) {
 	if q.Has("lens") {
 		return planResolution(q, cursor, limit)
 	}
+	for _, name := range []string{"tolerance", "hierarchy", "explain"} {
+		if q.Has(name) {
+			return nil, invalid(name, "without lens there is no answer that it bears on", "add lens, or remove it")
+		}
+	}
 	f, err := selection(q)
 	if err != nil {
 		return nil, err
 	}
-	return func(r reader) (any, error) { return r.page(f, cursor, limit) }, nil
+	aliases, err := flag(q, "aliases", true)
+	if err != nil {
+		return nil, err
+	}
+	return func(r reader) (any, error) {
+		return r.page(ask{filter: f, aliases: aliases && f.Subject != "" && !f.SubjectPrefix}, cursor, limit)
+	}, nil
 }
 
 // planResolution is GET /v1/query with a lens: the same page, every claim with
 // its effective confidence, and the lens's answer.
 func planResolution(q url.Values, cursor string, limit int) (readPlan, error) {
-	l, err := lens.Lookup(q.Get("lens"))
-	if errors.Is(err, lens.ErrUnknownLens) {
-		return nil, &fault{code: v1.CodeUnknownLens, field: "lens", detail: err.Error(), fix: "use one of these names"}
-	}
+	l, err := lensParam(q, "")
 	if err != nil {
 		return nil, err
 	}
-	f, err := question(q)
+	a, err := askQuestion(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		in, err := r.input(f, l.Needs())
+		resolution, err := r.resolve(a, l)
 		if err != nil {
 			return nil, err
 		}
-		resolution, err := l.Resolve(in)
-		if err != nil {
-			return nil, fmt.Errorf("lens %s: %w", l.Name(), err)
-		}
-		page, err := r.page(f, cursor, limit)
+		page, err := r.page(a, cursor, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -86,18 +75,81 @@ func planResolution(q url.Values, cursor string, limit int) (readPlan, error) {
 	}, nil
 }
 
-// page reads one page of the claims that f selects.
-func (r reader) page(f assertion.Filter, cursor string, limit int) (*v1.QueryResponse, error) {
-	claims, next, err := r.view.Page(f, cursor, limit)
+// resolve answers a question by a lens, with the voices if the reader wants an
+// explanation.
+func (r reader) resolve(a ask, l lens.Lens) (*lens.Resolution, error) {
+	in, err := r.input(a, l.Needs())
 	if err != nil {
 		return nil, err
 	}
-	page := &v1.QueryResponse{Assertions: make([]v1.Assertion, len(claims)), NextCursor: next}
-	page.Index, _ = r.view.Applied()
-	for i, claim := range claims {
-		page.Assertions[i] = v1.FromClaim(claim)
+	resolution, err := l.Resolve(in)
+	if errors.Is(err, lens.ErrNotForQuestion) {
+		return nil, invalid("lens", err.Error(), "choose another lens, or another question")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lens %s: %w", l.Name(), err)
+	}
+	if a.explain {
+		lens.Explain(in, &resolution.Explanation)
+	}
+	return resolution, nil
+}
+
+// page reads one page of the claims that a question or a selection has. Under
+// several names of one entity the claims of each name follow each other.
+func (r reader) page(a ask, cursor string, limit int) (*v1.QueryResponse, error) {
+	names, _, err := r.entity(a)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names[1:])
+	at := 0
+	if len(names) > 1 {
+		if at, cursor, err = splitCursor(cursor, len(names)); err != nil {
+			return nil, err
+		}
+	}
+	page := &v1.QueryResponse{Assertions: []v1.Assertion{}, Index: r.index()}
+	for ; at < len(names); at++ {
+		f := a.filter
+		f.Subject = names[at]
+		claims, next, err := r.view.Page(f, cursor, limit-len(page.Assertions))
+		if err != nil {
+			return nil, err
+		}
+		for _, claim := range claims {
+			page.Assertions = append(page.Assertions, v1.FromClaim(claim))
+		}
+		cursor = next
+		if next == "" && at+1 < len(names) && len(page.Assertions) < limit {
+			continue
+		}
+		switch {
+		case len(names) == 1:
+			page.NextCursor = next
+		case next != "":
+			page.NextCursor = joinCursor(at, next)
+		case at+1 < len(names):
+			page.NextCursor = joinCursor(at+1, "")
+		}
+		return page, nil
 	}
 	return page, nil
+}
+
+// A cursor over several names says which name is read, then where in it.
+func joinCursor(name int, cursor string) string { return strconv.Itoa(name) + "." + cursor }
+
+func splitCursor(cursor string, names int) (name int, rest string, err error) {
+	if cursor == "" {
+		return 0, "", nil
+	}
+	number, rest, ok := strings.Cut(cursor, ".")
+	name, err = strconv.Atoi(number)
+	if !ok || err != nil || name < 0 || name >= names {
+		return 0, "", ErrBadCursor
+	}
+	return name, rest, nil
 }
 
 // planSkeptic is GET /v1/skeptic.
@@ -106,30 +158,38 @@ func planSkeptic(_ echo.Context, q url.Values) (readPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := question(q)
+	a, err := askQuestion(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		in, err := r.input(f, lens.NeedsTally)
+		in, err := r.input(a, lens.NeedsTally)
 		if err != nil {
 			return nil, err
 		}
-		return fromSkeptic(in, lens.Skeptic(in), limit), nil
+		result := lens.Skeptic(in)
+		if a.explain {
+			lens.Explain(in, &result.Explanation)
+		}
+		return fromSkeptic(in, result, limit), nil
 	}, nil
 }
 
 // planLayered is GET /v1/layered.
 func planLayered(_ echo.Context, q url.Values) (readPlan, error) {
-	f, err := question(q)
+	a, err := askQuestion(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		in, err := r.input(f, lens.NeedsTally)
+		in, err := r.input(a, lens.NeedsTally)
 		if err != nil {
 			return nil, err
 		}
-		return fromLayered(in, lens.Layered(in)), nil
+		result := lens.Layered(in)
+		if a.explain {
+			lens.Explain(in, &result.Explanation)
+		}
+		return fromLayered(in, result), nil
 	}, nil
 }

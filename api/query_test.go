@@ -235,8 +235,16 @@ func TestQueryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	nausea(f)
 	for _, test := range []struct{ target, code, field string }{
 		{"/v1/query?subjekt=x", v1.CodeUnknownParameter, "subjekt"},
-		{"/v1/query?include=quarantined", v1.CodeUnknownParameter, "include"},
-		{"/v1/query?as_of=1", v1.CodeUnknownParameter, "as_of"},
+		{"/v1/query?include=quarantined", v1.CodeInvalidParameter, "include"},
+		{"/v1/query?as_of=yesterday", v1.CodeInvalidParameter, "as_of"},
+		{"/v1/query?known_at=-1", v1.CodeInvalidParameter, "known_at"},
+		{"/v1/query?explain=true", v1.CodeInvalidParameter, "explain"},
+		{"/v1/skeptic?tolerance=-1&" + question, v1.CodeInvalidParameter, "tolerance"},
+		{"/v1/skeptic?hierarchy=perhaps&" + question, v1.CodeInvalidParameter, "hierarchy"},
+		{"/v1/query?lens=recency,consensus&" + question, v1.CodeInvalidParameter, "lens"},
+		{"/v1/diff?subject=a&from=1", v1.CodeMissingParameter, "to"},
+		{"/v1/diff?subject=a&from=1&to=2&axis=x", v1.CodeInvalidParameter, "axis"},
+		{"/v1/feed?after=1.x", v1.CodeInvalidParameter, "after"},
 		{"/v1/query?subject=a&subject=b", v1.CodeInvalidParameter, "subject"},
 		{"/v1/query?subject=%zz", v1.CodeInvalidParameter, ""},
 		{"/v1/query?subject=", v1.CodeInvalidParameter, "subject"},
@@ -288,7 +296,7 @@ func TestQueryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		t.Errorf("the store was asked %d times for requests that cannot be answered", len(f.store.demands))
 	}
 	p := refused(t, f.get("/v1/query?lens=majority&"+question), http.StatusBadRequest, v1.CodeUnknownLens)
-	if !strings.Contains(p.Detail, "recency, consensus, confidence, authority, layered, skeptic") {
+	if !strings.Contains(p.Detail, "recency, consensus, confidence, authority, votes, trust, layered, skeptic") {
 		t.Errorf("the names are not listed: %s", p.Detail)
 	}
 	p = refused(t, f.get("/v1/layered?limit=1&"+question), http.StatusBadRequest, v1.CodeUnknownParameter)

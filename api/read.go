@@ -9,8 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/api/v1"
-	"github.com/stemedb/stemedb/assertion"
-	"github.com/stemedb/stemedb/lens"
 )
 
 // known reports whether a Store said what kind of failure err is.
@@ -42,6 +40,10 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 		if err != nil {
 			return err
 		}
+		at, err := decayTime(q, s.now())
+		if err != nil {
+			return err
+		}
 		run, err := plan(c, q)
 		if err != nil {
 			return err
@@ -56,7 +58,7 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 		if err != nil {
 			return err
 		}
-		body, index, err := s.runPlan(ctx, run, view)
+		body, index, err := s.runPlan(reader{ctx: ctx, server: s, view: view, at: at, known: demand.KnownAt}, run)
 		if err != nil {
 			return err
 		}
@@ -68,11 +70,25 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 
 // runPlan runs a plan on a view and closes the view. The body holds nothing of
 // it any more.
-func (s *Server) runPlan(ctx context.Context, run readPlan, view View) (body any, index uint64, err error) {
-	defer func() { err = errors.Join(err, view.Close()) }()
-	body, err = run(reader{ctx: ctx, server: s, view: view, at: s.now()})
-	index, _ = view.Applied()
-	return body, index, err
+func (s *Server) runPlan(r reader, run readPlan) (body any, index uint64, err error) {
+	defer func() { err = errors.Join(err, r.view.Close()) }()
+	body, err = run(r)
+	return body, r.index(), err
+}
+
+// decayTime is the time that confidences decay to: as_of, else known_at, else
+// now.
+func decayTime(q url.Values, now uint64) (uint64, error) {
+	for _, name := range []string{"as_of", "known_at"} {
+		at, err := instant(q, name)
+		if err != nil {
+			return 0, err
+		}
+		if at != nil {
+			return *at, nil
+		}
+	}
+	return now, nil
 }
 
 // reader is one read on its view.
@@ -80,74 +96,12 @@ type reader struct {
 	ctx    context.Context
 	server *Server
 	view   View
-	at     uint64 // the time that confidences decay to, unix seconds
+	at     uint64  // the time that confidences decay to, unix seconds
+	known  *uint64 // the time whose knowledge the view shows; nil is now
 }
 
-// input reads what a lens needs of the question that f selects: from
-// aggregates where it can, else by a scan of at most v1.MaxScannedClaims.
-func (r reader) input(f assertion.Filter, needs lens.Needs) (lens.Input, error) {
-	var in lens.Input
-	var err error
-	if narrowed(f) || needs&lens.NeedsClaims != 0 {
-		in, err = r.scan(f)
-	} else {
-		in, err = r.aggregates(f, needs)
-	}
-	in.Index, _ = r.view.Applied()
-	in.Parameters = parameters(f)
-	return in, err
-}
-
-func (r reader) aggregates(f assertion.Filter, needs lens.Needs) (lens.Input, error) {
-	tally, err := r.view.Tally(f.Subject, f.Predicate, r.at)
-	if err != nil {
-		return lens.Input{}, err
-	}
-	in := lens.Input{Subject: f.Subject, Predicate: f.Predicate, At: r.at, Tally: tally, Source: lens.FromAggregates}
-	if needs&lens.NeedsNewest != 0 {
-		in.Claims, _, err = r.view.Page(f, "", 1)
-	}
-	return in, err
-}
-
-// scan reads the claims. Only scanSlots scans run at once, for each may hold
-// many claims in memory.
-func (r reader) scan(f assertion.Filter) (lens.Input, error) {
-	select {
-	case r.server.scans <- struct{}{}:
-	case <-r.ctx.Done():
-		return lens.Input{}, r.ctx.Err()
-	}
-	defer func() { <-r.server.scans }()
-	claims, scanned, truncated, err := r.view.Claims(f, v1.MaxScannedClaims)
-	if err != nil {
-		return lens.Input{}, err
-	}
-	in := lens.FromClaims(f.Subject, f.Predicate, claims, r.at)
-	in.Scanned, in.Truncated = scanned, truncated
-	return in, nil
-}
-
-// parameters are the filters beside the question, for the explanation.
-func parameters(f assertion.Filter) map[string]any {
-	p := map[string]any{}
-	if f.Lifecycles != nil {
-		p["lifecycle"] = f.Lifecycles
-	}
-	if f.Epoch != nil {
-		p["epoch"] = f.Epoch
-	}
-	if f.SourceClass != nil {
-		p["source_class"] = f.SourceClass
-	}
-	if f.Agent != nil {
-		p["agent_id"] = f.Agent
-	}
-	if f.Source != nil {
-		p["source_hash"] = f.Source
-	}
-	if f.MinConfidence > 0 {
-		p["min_confidence"] = f.MinConfidence
-	}
-	return p
+// index is the log index of the view.
+func (r reader) index() uint64 {
+	index, _ := r.view.Applied()
+	return index
 }

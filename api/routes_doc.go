@@ -16,6 +16,9 @@ import (
 const (
 	tagClaims     = "Claims"
 	tagAnswers    = "Answers"
+	tagHistory    = "History"
+	tagKnowledge  = "Knowledge"
+	tagTrust      = "Trust"
 	tagCluster    = "Cluster"
 	tagOperations = "Operations"
 )
@@ -103,11 +106,10 @@ func prepareDoc() operation {
 func claimDoc() operation {
 	return operation{
 		id: "assertion", tag: tagAnswers, summary: "One claim by its hash",
-		description: "With signatures, lifecycle stage and place in the log, whatever its stage.",
-		params: append([]paramDoc{{in: inPath, name: "hash", schema: hashSchema, required: true,
-			example: strings.Repeat("0", 64), description: "The content hash."}}, consistencyParams()...),
-		answers: []answerDoc{{http.StatusOK, "The claim.", v1.MediaJSON, "Assertion"}},
-		codes:   slices.Concat(readCodes(), []string{assertion.CodeHashInvalid, v1.CodeAssertionNotFound}),
+		description: "With signatures, votes, lifecycle, supersessions, source and place in the log, whatever its stage.",
+		params:      slices.Concat([]paramDoc{hashParamDoc("The content hash.")}, pastParams(), consistencyParams()),
+		answers:     []answerDoc{{http.StatusOK, "The claim.", v1.MediaJSON, "AssertionDetail"}},
+		codes:       slices.Concat(readCodes(), []string{assertion.CodeHashInvalid, v1.CodeAssertionNotFound}),
 	}
 }
 
@@ -118,9 +120,9 @@ func queryDoc() operation {
 		params: slices.Concat([]paramDoc{
 			{in: inQuery, name: "subject", schema: nameSchema, example: "Semaglutide", description: "Exact, or a prefix that ends in `*`."},
 			{in: inQuery, name: "predicate", schema: nameSchema, example: "nausea_rate", description: "Exact."},
-			{in: inQuery, name: "lens", schema: `{"type":"string","enum":["` + strings.Join(lens.Names(), `","`) + `"]}`, example: "consensus",
-				description: "How to resolve the question."},
-		}, filterParams(), listParams(), []paramDoc{
+			{in: inQuery, name: "lens", schema: `{"type":"string"}`, example: "consensus",
+				description: "How to resolve the question: " + strings.Join(lens.Names(), ", ") + "; a filter may stand before another lens, as in epoch,consensus."},
+		}, filterParams(), askParams(), pastParams(), listParams(), []paramDoc{
 			{in: inQuery, name: "cursor", schema: `{"type":"string","minLength":1}`, description: "`next_cursor` of the page before, with the same filters."},
 		}, consistencyParams()),
 		answers: []answerDoc{{http.StatusOK, "Claims and resolution.", v1.MediaJSON, "QueryResponse"}},
@@ -132,7 +134,7 @@ func skepticDoc() operation {
 	return operation{
 		id: "skeptic", tag: tagAnswers, summary: "How contested a question is",
 		description: "Every value of the question with its share of the support, and how much they disagree: `conflict_score` is the entropy of the shares over ln(values), `disagreement` is 1 − the largest share.",
-		params:      slices.Concat(questionParams(), filterParams(), listParams(), consistencyParams()),
+		params:      slices.Concat(questionParams(), filterParams(), askParams(), pastParams(), listParams(), consistencyParams()),
 		answers:     []answerDoc{{http.StatusOK, "The values by falling share.", v1.MediaJSON, "SkepticResponse"}},
 		codes:       readCodes(),
 	}
@@ -142,7 +144,7 @@ func layeredDoc() operation {
 	return operation{
 		id: "layered", tag: tagAnswers, summary: "The answer of each source class",
 		description: "Each source class resolved on its own, strongest first; the winner of the strongest class with claims is that of the whole.",
-		params:      slices.Concat(questionParams(), filterParams(), consistencyParams()),
+		params:      slices.Concat(questionParams(), filterParams(), askParams(), pastParams(), consistencyParams()),
 		answers:     []answerDoc{{http.StatusOK, "The classes with claims.", v1.MediaJSON, "LayeredResponse"}},
 		codes:       readCodes(),
 	}
@@ -165,6 +167,8 @@ func filterParams() []paramDoc {
 		{in: inQuery, name: "source_hash", schema: hashSchema, description: "Claims on this source."},
 		{in: inQuery, name: "min_confidence", schema: `{"type":"number","minimum":0,"maximum":1}`, example: "0.5",
 			description: "Least stated confidence, before decay."},
+		{in: inQuery, name: "include", schema: `{"type":"string"}`, example: "superseded,retracted",
+			description: "Shows superseded claims, claims on retracted sources, or both."},
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -36,6 +37,10 @@ type Server struct {
 	metrics  *metrics
 	attached atomic.Pointer[attachment]
 	scans    chan struct{}
+	watches  chan struct{}
+	scores   atomic.Pointer[decodedScores]
+	draining context.Context // ends when an http.Server of HTTPServer shuts down, and with it the watches
+	drain    context.CancelFunc
 	buffers  sync.Pool // of *bytes.Buffer
 	openapi  []byte
 	docs     []byte
@@ -54,7 +59,8 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots)}
+	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches)}
+	s.draining, s.drain = context.WithCancel(context.Background())
 	s.attached.Store(&attachment{node: config.NodeID})
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err
@@ -92,12 +98,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // HTTPServer returns an http.Server for the address that bounds how long a
 // client may take; the caller starts it, and shuts it down.
 func (s *Server) HTTPServer(addr string) *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Addr: addr, Handler: s,
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(s.drain)
+	return server
 }
 
 // node is the id of this node, "" if it is not known yet.

@@ -65,6 +65,8 @@ type History interface {
 	Votes(claim assertion.Hash) ([]assertion.Recorded[*assertion.Vote], error)
 	// Transitions returns the claims whose parent a claim is, in log order.
 	Transitions(claim assertion.Hash) ([]*assertion.Claim, error)
+	// Derived returns up to limit claims that name a claim in derived_from.
+	Derived(claim assertion.Hash, limit int) ([]*assertion.Claim, error)
 	// Supersessions returns those that name a claim, in log order.
 	Supersessions(claim assertion.Hash) ([]assertion.Recorded[*assertion.Supersession], error)
 	Epoch(h assertion.Hash) (assertion.Recorded[*assertion.Epoch], error)

@@ -47,11 +47,21 @@ func (e *Endorsement) Normalize() error {
 	return nil
 }
 
-// Validate refuses a weight outside 0 to 1 and an agent's word for itself, with
-// an *Error of the code endorsement_invalid, or number_not_finite.
+// Validate refuses a weight outside 0 to 1, an agent's word for itself, and
+// agents that nobody owns, with an *Error of the code endorsement_invalid, or
+// number_not_finite.
 func (e *Endorsement) Validate() error {
 	if e.AgentID == e.Endorsed {
 		return &Error{Code: CodeEndorsementInvalid, Field: "endorsed", Detail: "an agent's word for itself", Fix: "endorse another agent"}
+	}
+	for _, party := range []struct {
+		field string
+		agent AgentID
+	}{{"agent_id", e.AgentID}, {"endorsed", e.Endorsed}} {
+		if !party.agent.Owned() {
+			return &Error{Code: CodeEndorsementInvalid, Field: party.field,
+				Detail: "no public key that anyone owns: not a point of the curve, or one of small order", Fix: "name an agent's Ed25519 public key"}
+		}
 	}
 	return recode(checkUnit(e.Weight, "weight"), CodeConfidenceOutOfRange, CodeEndorsementInvalid)
 }

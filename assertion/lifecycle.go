@@ -15,6 +15,11 @@ const (
 	Rejected
 )
 
+// Lifecycles returns every stage.
+func Lifecycles() []Lifecycle {
+	return []Lifecycle{Proposed, UnderReview, Approved, Deprecated, Rejected}
+}
+
 // ParseLifecycle reads a stage by its name, as String writes it. The error is
 // an *Error with the code lifecycle_invalid.
 func ParseLifecycle(s string) (Lifecycle, error) {

@@ -38,12 +38,18 @@ func DecodeSeedsJSON(b []byte) (*Seeds, error) {
 	return s, nil
 }
 
-// Validate refuses more than MaxSeeds agents, with an *Error of the code
-// invalid_field.
+// Validate refuses more than MaxSeeds agents, and agents that nobody owns, with
+// an *Error of the code invalid_field.
 func (s *Seeds) Validate() error {
 	if len(s.Agents) > MaxSeeds {
 		return &Error{Code: CodeInvalidField, Field: "agents",
 			Detail: fmt.Sprintf("%d agents, more than %d", len(s.Agents), MaxSeeds), Fix: "name fewer"}
+	}
+	for i, agent := range s.Agents {
+		if !agent.Owned() {
+			return &Error{Code: CodeInvalidField, Field: fmt.Sprintf("agents[%d]", i),
+				Detail: "no public key that anyone owns: not a point of the curve, or one of small order", Fix: "name agents' Ed25519 public keys"}
+		}
 	}
 	return nil
 }

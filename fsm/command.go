@@ -15,7 +15,7 @@ const FormatVersion uint16 = 1
 type commandType byte
 
 const (
-	commandWrite      commandType = 1
+	commandWrite       commandType = 1
 	commandClusterInit commandType = 2
 	commandTermStart   commandType = 3
 )

@@ -212,6 +212,9 @@ func (b *Batch) create(s *storedClaim) error {
 	if c.ParentHash != nil {
 		keys = append(keys, childKey(*c.ParentHash, s.seq))
 	}
+	for _, from := range c.DerivedFrom {
+		keys = append(keys, derivedKey(from, s.seq))
+	}
 	for _, k := range keys {
 		if err := b.blind.Set(k, nil, nil); err != nil {
 			return err

@@ -29,6 +29,12 @@ func (b *Batch) Put(e assertion.Entry, record []byte, c assertion.Commit) (Outco
 	if err := b.append(e, record, s, c.At); err != nil {
 		return 0, hash, err
 	}
+	switch e.Kind() {
+	case assertion.KindLabel, assertion.KindEndorsement, assertion.KindSeeds:
+		if err := b.blind.Set(keyTrust, s[:], nil); err != nil {
+			return 0, hash, err
+		}
+	}
 	return Created, hash, b.takeEffect(e)
 }
 

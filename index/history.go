@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -144,15 +145,30 @@ func (v *View) Supersessions(claim assertion.Hash) ([]assertion.Recorded[*assert
 
 // Transitions returns the claims that name a claim as their parent, in log
 // order.
-func (v *View) Transitions(claim assertion.Hash) (out []*assertion.Claim, err error) {
-	err = v.db.groups(v.snapshot, key(spaceChild, claim[:]), seqLen, func(k, _ []byte) (bool, error) {
+func (v *View) Transitions(claim assertion.Hash) ([]*assertion.Claim, error) {
+	return v.claimsBelow(key(spaceChild, claim[:]), math.MaxInt)
+}
+
+// Derived returns up to limit claims that name a claim in derived_from, in log
+// order.
+func (v *View) Derived(claim assertion.Hash, limit int) ([]*assertion.Claim, error) {
+	return v.claimsBelow(key(spaceDerived, claim[:]), limit)
+}
+
+// claimsBelow returns up to limit claims that keys ending in a sequence point
+// to.
+func (v *View) claimsBelow(prefix []byte, limit int) (out []*assertion.Claim, err error) {
+	err = v.db.groups(v.snapshot, prefix, seqLen, func(k, _ []byte) (bool, error) {
+		if len(out) == limit {
+			return false, errStop
+		}
 		s, err := seqAtEnd(k)
 		if err != nil {
 			return false, err
 		}
-		child, err := v.load(s)
-		if child != nil {
-			out = append(out, child)
+		c, err := v.load(s)
+		if c != nil {
+			out = append(out, c)
 		}
 		return false, err
 	})
@@ -296,6 +312,22 @@ func (v *View) Computed(k assertion.Kind) (r assertion.Recorded[*assertion.Compu
 	e, found, err := v.latest(lookup(aboutComputed, []byte{byte(k)}))
 	computed, ok := e.Entry.(*assertion.Computed)
 	return assertion.Recorded[*assertion.Computed]{Entry: computed, Commit: e.Commit}, found && ok, err
+}
+
+// NewestTrustChange is the place in the log of the last gold label, endorsement
+// or choice of seeds; zero if there was none.
+func (v *View) NewestTrustChange() (p assertion.Position, err error) {
+	raw, err := v.db.get(v.snapshot, keyTrust)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return p, nil
+	}
+	if err == nil && len(raw) != seqLen {
+		err = v.db.explain(fmt.Errorf("%w: the last change of trust has %d bytes", ErrCorrupt, len(raw)))
+	}
+	if err != nil {
+		return p, err
+	}
+	return seq(raw).position(), nil
 }
 
 // NodeKeys returns every key that a node ever signed receipts with, by node and

@@ -20,6 +20,7 @@ const (
 	spaceSource    = 'o' // source ^time ^sequence
 	spaceAll       = 'g' // ^time ^sequence
 	spaceChild     = 'k' // parent's hash, sequence of the child
+	spaceDerived   = 'j' // hash in derived_from, sequence of the claim that names it
 	spaceCurrent   = 'w' // question, source, agent → ^time ^sequence of the voice's current claim
 	spaceVoice     = 'v' // question, source, agent, ^time ^sequence: the voice's visible claims
 	spaceMember    = 'm' // question, value, tier, ^time ^sequence, agent, source → contribution
@@ -38,6 +39,8 @@ var (
 	keyCount     = []byte{spaceMeta, 'n'}
 	keyDigest    = []byte{spaceMeta, 'd'}
 	keyLayout    = []byte{spaceMeta, 'l'}
+	// keyTrust is the place in the log of the last entry that trust rests on.
+	keyTrust = []byte{spaceMeta, 't'}
 )
 
 // layoutVersion is the version of this keyspace and of the values in it.
@@ -107,6 +110,9 @@ var zero = []byte{0}
 func hashKey(h assertion.Hash) []byte         { return key(spaceHash, h[:]) }
 func claimKey(s seq) []byte                   { return key(spaceClaim, s[:]) }
 func childKey(p assertion.Hash, s seq) []byte { return key(spaceChild, p[:], s[:]) }
+func derivedKey(from assertion.Hash, s seq) []byte {
+	return key(spaceDerived, from[:], s[:])
+}
 func namePrefix(space byte, name string) []byte {
 	return key(space, []byte(name), zero)
 }

@@ -145,5 +145,5 @@ func crossTierConflict(tiers []TierResult) float64 {
 	for i := range shares {
 		shares[i] /= total
 	}
-	return normalisedEntropy(shares)
+	return assertion.ConflictScore(shares)
 }

@@ -47,12 +47,12 @@ func input(all ...said) lens.Input {
 	for i, s := range all {
 		claims[i] = s.claim()
 	}
-	return lens.FromClaims("Semaglutide", "nausea_rate", claims, at)
+	return withAll(lens.FromClaims("Semaglutide", "nausea_rate", claims, at, lens.Grouping{}))
 }
 
 func resolve(t *testing.T, name string, in lens.Input) *lens.Resolution {
 	t.Helper()
-	l, err := lens.Lookup(name)
+	l, err := lens.Parse(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +238,7 @@ func TestSingleValueIsUnanimous(t *testing.T) {
 		said{"x", "1", assertion.Boolean(true), assertion.Community, 0.3, 5 * day, 1},
 		said{"y", "2", assertion.Boolean(true), assertion.Expert, 0, 0, 2},
 	)
+	in.Predicate = lens.MustUse // which every lens answers
 	for _, name := range lens.Names() {
 		r := resolve(t, name, in)
 		if r.Conflict.Status != lens.Unanimous || r.Conflict.Score != 0 || r.Conflict.Disagreement != 0 {
@@ -267,8 +268,10 @@ func TestSharesWithoutSupport(t *testing.T) {
 }
 
 func TestNoClaims(t *testing.T) {
+	in := input()
+	in.Predicate = lens.MustUse // which every lens answers
 	for _, name := range lens.Names() {
-		r := resolve(t, name, input())
+		r := resolve(t, name, in)
 		if r.Winner != nil || r.Confidence != 0 || r.Conflict.Status != lens.NoClaims || r.Explanation.Decision == "" {
 			t.Errorf("%s: %+v", name, r)
 		}
@@ -288,6 +291,7 @@ func TestVoiceCountsOnceWithItsNewestClaim(t *testing.T) {
 	if len(in.Claims) != 2 {
 		t.Fatalf("%d current claims, want 2", len(in.Claims))
 	}
+	in.Predicate = lens.MustUse // which every lens answers
 	for _, name := range lens.Names() {
 		r := resolve(t, name, in)
 		if r.Winner.Object != restated || len(r.RunnersUp) != 0 || r.Winner.Voices != 2 {
@@ -340,12 +344,20 @@ func TestTieRuleChain(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	for _, name := range []string{"recency", "consensus", "confidence", "authority", "layered", "skeptic"} {
-		if l, err := lens.Lookup(name); err != nil || l.Name() != name || l.Rule() == "" {
+	for _, name := range []string{"recency", "consensus", "confidence", "authority", "votes", "trust", "layered", "skeptic", "constraints", "epoch,votes"} {
+		if l, err := lens.Parse(name); err != nil || l.Name() != name || l.Rule() == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := lens.Lookup("majority")
+	if l, err := lens.Parse("epoch"); err != nil || l.Name() != "epoch,recency" {
+		t.Errorf("epoch alone: %v", err)
+	}
+	for _, spec := range []string{"", "recency,consensus", "epoch,epoch,recency", "epoch,", "recency,epoch", "epoch,majority"} {
+		if l, err := lens.Parse(spec); err == nil {
+			t.Errorf("%q is read as %s", spec, l.Name())
+		}
+	}
+	_, err := lens.Parse("majority")
 	if !errors.Is(err, lens.ErrUnknownLens) || !strings.Contains(err.Error(), "recency, consensus, confidence") {
 		t.Errorf("error %v", err)
 	}
@@ -354,7 +366,7 @@ func TestLookup(t *testing.T) {
 func TestRecencyRefusesATallyWithoutClaims(t *testing.T) {
 	in := input(nausea()...)
 	in.Claims = nil
-	l, err := lens.Lookup("recency")
+	l, err := lens.Parse("recency")
 	if err != nil {
 		t.Fatal(err)
 	}

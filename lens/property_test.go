@@ -35,6 +35,11 @@ func someClaims(t *rapid.T) []*assertion.Claim {
 	return claims
 }
 
+// asked is the input of a question that every lens answers.
+func asked(claims []*assertion.Claim) lens.Input {
+	return withAll(lens.FromClaims("s", lens.MustUse, claims, at, lens.Grouping{}))
+}
+
 func everyAnswer(t *rapid.T, in lens.Input) map[string]*lens.Resolution {
 	answers := map[string]*lens.Resolution{}
 	for _, l := range lens.All() {
@@ -51,8 +56,8 @@ func TestOrderOfClaimsChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		claims := someClaims(t)
 		shuffled := rapid.Permutation(claims).Draw(t, "shuffled")
-		a := everyAnswer(t, lens.FromClaims("s", "p", claims, at))
-		b := everyAnswer(t, lens.FromClaims("s", "p", shuffled, at))
+		a := everyAnswer(t, asked(claims))
+		b := everyAnswer(t, asked(shuffled))
 		if diff := cmp.Diff(a, b, cmp.Comparer(func(a, b assertion.ObjectValue) bool { return a == b })); diff != "" {
 			t.Fatal(diff)
 		}
@@ -61,7 +66,7 @@ func TestOrderOfClaimsChangesNothing(t *testing.T) {
 
 func TestSharesAndScores(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := lens.FromClaims("s", "p", someClaims(t), at)
+		in := asked(someClaims(t))
 		for name, r := range everyAnswer(t, in) {
 			var shares float64
 			var voices uint64
@@ -113,7 +118,7 @@ func unit(t *rapid.T, what string, f float64) {
 // strictly ordered by (score, support, newest, canonical bytes).
 func TestRankingIsTotal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := lens.FromClaims("s", "p", someClaims(t), at)
+		in := asked(someClaims(t))
 		for _, name := range []string{"consensus", "confidence", "skeptic"} {
 			r := everyAnswer(t, in)[name]
 			ranked := append([]lens.Candidate{*r.Winner}, r.RunnersUp...)
@@ -152,11 +157,65 @@ func significant(f float64) float64 {
 func TestConsensusIsMonotone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		claims := someClaims(t)
-		before := everyAnswer(t, lens.FromClaims("s", "p", claims, at))["consensus"].Winner
+		before := everyAnswer(t, asked(claims))["consensus"].Winner
 		more := said{"another", "source", before.Object, assertion.Expert, 0.5, 0, 1000}.claim()
-		after := everyAnswer(t, lens.FromClaims("s", "p", append(claims, more), at))["consensus"].Winner
+		after := everyAnswer(t, asked(append(claims, more)))["consensus"].Winner
 		if after.Object != before.Object || after.Voices != before.Voices+1 {
 			t.Fatalf("%s with %d voices became %s with %d", before.Object, before.Voices, after.Object, after.Voices)
 		}
 	})
+}
+
+// Without anything to join, or with a tolerance of nothing, the answer is the
+// same; joined values keep all voices and all support.
+func TestGroupingKeepsVoicesAndSupport(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		claims := someClaims(t)
+		shuffled := rapid.Permutation(claims).Draw(t, "shuffled")
+		g := lens.Grouping{Tolerance: lens.Tolerance{Absolute: rapid.SampledFrom([]float64{0.5, 1, 2.5}).Draw(t, "tolerance")}, Hierarchy: true}
+		plain := lens.Skeptic(asked(claims))
+		joined := lens.Skeptic(lens.FromClaims("s", "p", claims, at, g))
+		again := lens.Skeptic(lens.FromClaims("s", "p", shuffled, at, g))
+		if diff := cmp.Diff(joined, again, cmp.Comparer(func(a, b assertion.ObjectValue) bool { return a == b })); diff != "" {
+			t.Fatal(diff)
+		}
+		if plain.Explanation.Voices != joined.Explanation.Voices || len(joined.Values) > len(plain.Values) {
+			t.Fatalf("%d voices for %d values, joined %d for %d", plain.Explanation.Voices, len(plain.Values), joined.Explanation.Voices, len(joined.Values))
+		}
+		var before, after float64
+		for _, v := range plain.Values {
+			before += v.Support
+		}
+		for _, v := range joined.Values {
+			after += v.Support
+		}
+		if math.Abs(before-after) > 1e-9*max(before, 1) {
+			t.Fatalf("support %g, joined %g", before, after)
+		}
+	})
+}
+
+// A filter that drops nothing changes nothing but the name.
+func TestEpochWithoutSupersededEpochsIsItsInnerLens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := asked(someClaims(t))
+		for _, name := range []string{"recency", "consensus", "skeptic"} {
+			plain, filtered := resolveIn(t, name, in), resolveIn(t, "epoch,"+name, in)
+			if plain.Winner.Object != filtered.Winner.Object || plain.Confidence != filtered.Confidence || plain.Conflict != filtered.Conflict {
+				t.Fatalf("%s: %+v, filtered %+v", name, plain.Winner, filtered.Winner)
+			}
+		}
+	})
+}
+
+func resolveIn(t *rapid.T, name string, in lens.Input) *lens.Resolution {
+	l, err := lens.Parse(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Resolve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

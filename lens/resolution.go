@@ -1,6 +1,10 @@
 package lens
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/stemedb/stemedb/assertion"
+)
 
 // Resolution is a lens's answer.
 type Resolution struct {
@@ -35,12 +39,22 @@ type Explanation struct {
 	Source    Source
 	Scanned   int
 	Truncated bool
+	// Aliases and Joined are the Input's.
+	Aliases []string
+	Joined  []Joined
+	// TrustHash names the trust that weighed the voices, nil if none did.
+	TrustHash *assertion.Hash
+	// Weights are the voices behind the answer, filled in by Explain, the
+	// heaviest first and at most MaxWeights; Unlisted counts the rest.
+	Weights  []VoiceWeight
+	Unlisted int
 }
 
 // explain begins the explanation of an answer to in.
 func explain(l Lens, in Input, values []Candidate) Explanation {
 	e := Explanation{Lens: l.Name(), Parameters: in.Parameters, Rule: l.Rule(), Values: len(values),
-		At: in.At, Index: in.Index, Source: in.Source, Scanned: in.Scanned, Truncated: in.Truncated}
+		At: in.At, Index: in.Index, Source: in.Source, Scanned: in.Scanned, Truncated: in.Truncated,
+		Aliases: in.Aliases, Joined: in.Joined}
 	for i := range values {
 		e.Voices += values[i].Voices
 	}

@@ -45,7 +45,7 @@ func conflictOf(all []Candidate) Conflict {
 		shares[i] = all[i].Share
 		top = max(top, all[i].Share)
 	}
-	c := Conflict{Status: Unanimous, Score: normalisedEntropy(shares), Disagreement: min(max(1-top, 0), 1)}
+	c := Conflict{Status: Unanimous, Score: assertion.ConflictScore(shares), Disagreement: min(max(1-top, 0), 1)}
 	switch {
 	case len(all) == 1:
 		c.Disagreement = 0

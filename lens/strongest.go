@@ -9,10 +9,7 @@ import (
 // that counts leaves out are passed over. It is the core of the lenses that
 // trust single claims rather than sums.
 func strongest(all []Candidate, in Input, counts func(*assertion.Claim) bool) {
-	places := make(map[assertion.ObjectValue]int, len(all))
-	for i := range all {
-		places[all[i].Object] = i
-	}
+	places := placesOf(all)
 	for _, claim := range in.Claims { // newest first, so that > keeps the newest
 		place, ok := places[claim.Object]
 		if !ok || !counts(claim) {

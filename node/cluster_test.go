@@ -54,6 +54,7 @@ func (c *cluster) config(i, expect, clusterPort, gossipPort int, tweak func(int,
 	cfg.GossipAddr = fmt.Sprintf("127.0.0.1:%d", gossipPort)
 	cfg.BootstrapExpect = expect
 	cfg.SyncInterval = 50 * time.Millisecond
+	cfg.TrustInterval = 50 * time.Millisecond
 	cfg.Logger = slog.New(slog.NewTextHandler(testLog{c.t}, &slog.HandlerOptions{Level: slog.LevelWarn})).With("test", c.t.Name())
 	if tweak != nil {
 		tweak(i, &cfg)

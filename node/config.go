@@ -89,6 +89,9 @@ type Config struct {
 	// SyncInterval is how often the node reports its applied index and digest to
 	// the others.
 	SyncInterval time.Duration
+	// TrustInterval is how often the leader looks whether gold labels,
+	// endorsements or seeds have changed, and computes the trust in agents anew.
+	TrustInterval time.Duration
 	// MaxQueuedClaims bounds the claims that wait for a proposal; more are
 	// refused as overload.
 	MaxQueuedClaims int
@@ -125,6 +128,7 @@ func DefaultConfig() Config {
 		WriteTimeout:      10 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		SyncInterval:      250 * time.Millisecond,
+		TrustInterval:     time.Second,
 		MaxQueuedClaims:   16384,
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
@@ -171,7 +175,7 @@ func (c *Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"commit interval": c.CommitInterval, "snapshot interval": c.SnapshotInterval,
-		"write timeout": c.WriteTimeout, "read timeout": c.ReadTimeout, "sync interval": c.SyncInterval,
+		"write timeout": c.WriteTimeout, "read timeout": c.ReadTimeout, "sync interval": c.SyncInterval, "trust interval": c.TrustInterval,
 	} {
 		if d <= 0 {
 			bad("%s is %v: it must be positive", name, d)

@@ -37,6 +37,11 @@ type Assertion struct {
 	LogIndex uint64 `json:"log_index"`
 	// CommittedAt is the leader's time of that commit, unix seconds.
 	CommittedAt uint64 `json:"committed_at"`
+	// Superseded says that a later decision replaces or retracts the claim;
+	// SourceRetracted that its source is retracted. Such claims are in answers
+	// only if include= asks for them.
+	Superseded      bool `json:"superseded,omitempty"`
+	SourceRetracted bool `json:"source_retracted,omitempty"`
 	// EffectiveConfidence is the confidence after decay to the answer's time;
 	// present in answers that a lens resolved.
 	EffectiveConfidence *float64 `json:"effective_confidence,omitempty"`
@@ -64,6 +69,7 @@ func FromClaim(c *assertion.Claim) Assertion {
 		VisualHash: c.VisualHash, Vector: c.Vector, DerivedFrom: c.DerivedFrom, Timestamp: c.Timestamp,
 		Signatures: make([]Signature, len(c.Signatures)), SignatureVersion: assertion.SignatureV2,
 		LogIndex: c.Commit.Index, CommittedAt: c.Commit.At,
+		Superseded: c.Superseded, SourceRetracted: c.SourceRetracted,
 	}
 	for i, s := range c.Signatures {
 		commit := c.SignatureCommits[i]

@@ -23,4 +23,5 @@ const (
 	MediaJSON    = "application/json"
 	MediaNDJSON  = "application/x-ndjson"
 	MediaProblem = "application/problem+json"
+	MediaEvents  = "text/event-stream"
 )

@@ -8,6 +8,9 @@ const (
 	MaxBatchBytes = 8 << 20
 	// MaxBatchClaims bounds the claims in one batch.
 	MaxBatchClaims = 1000
+	// MaxSourceBytes bounds the body of POST /v1/sources: the text of a source with
+	// every character escaped.
+	MaxSourceBytes = 6<<20 + MaxAssertBytes
 	// MaxLimit bounds the parameter limit.
 	MaxLimit = 1000
 	// DefaultLimit is the limit of a request that states none.

@@ -83,6 +83,47 @@ type Explanation struct {
 	// Truncated says that the scan hit its bound, so that the answer rests on
 	// the newest claims only.
 	Truncated bool `json:"truncated,omitempty"`
+	// Aliases are the names that the question was read under, if several.
+	Aliases []string `json:"aliases,omitempty"`
+	// Joined are the values that counted as one, by tolerance or hierarchy.
+	Joined []JoinedValues `json:"joined,omitempty"`
+	// TrustHash names the trust that weighed the voices; all zeros if none was
+	// computed yet.
+	TrustHash *assertion.Hash `json:"trust_hash,omitempty"`
+	// Weights are the voices behind the answer, heaviest first; with explain=true
+	// only. Unlisted counts those beyond the bound of 1000.
+	Weights  []VoiceWeight `json:"weights,omitempty"`
+	Unlisted int           `json:"unlisted,omitempty"`
+}
+
+// JoinedValues are values that counted as one.
+type JoinedValues struct {
+	// Object is the value that the others count for.
+	Object assertion.ObjectValue   `json:"object"`
+	Values []assertion.ObjectValue `json:"values"`
+}
+
+// VoiceWeight is one voice behind an answer with what its claim weighs.
+type VoiceWeight struct {
+	Claim      assertion.Hash        `json:"claim"`
+	AgentID    assertion.AgentID     `json:"agent_id"`
+	SourceHash assertion.Hash        `json:"source_hash"`
+	Object     assertion.ObjectValue `json:"object"`
+	// Counted is the value that it counts for, if that is another one.
+	Counted     *assertion.ObjectValue `json:"counted,omitempty"`
+	SourceClass assertion.SourceClass  `json:"source_class"`
+	Timestamp   uint64                 `json:"timestamp"`
+	// Confidence is as stated, Decay the part that is left of it, Effective their
+	// product, Weight that of the class, Support the product of all.
+	Confidence float64 `json:"confidence"`
+	Decay      float64 `json:"decay"`
+	Effective  float64 `json:"effective"`
+	Weight     float64 `json:"weight"`
+	Support    float64 `json:"support"`
+	// VoteWeight, Trust and TrustBasis are there where the lens looks at them.
+	VoteWeight *float64 `json:"vote_weight,omitempty"`
+	Trust      *float64 `json:"trust,omitempty"`
+	TrustBasis string   `json:"trust_basis,omitempty"`
 }
 
 // SkepticResponse answers GET /v1/skeptic.
@@ -150,4 +191,59 @@ type TierValue struct {
 	Support float64               `json:"support"`
 	Voices  uint64                `json:"voices"`
 	Newest  uint64                `json:"newest"`
+}
+
+// ConstraintsResponse answers GET /v1/constraints.
+type ConstraintsResponse struct {
+	Subject string `json:"subject"`
+	// Constraints are ordered by verdict, then by falling support.
+	Constraints []Constraint `json:"constraints"`
+	// Conflicts says which things are both asked for and forbidden.
+	Conflicts []string `json:"conflicts"`
+	Index     uint64   `json:"index"`
+}
+
+// Constraint is one thing that a subject must use, must not use or requires.
+type Constraint struct {
+	Object assertion.ObjectValue `json:"object"`
+	// Verdict is must_use, forbidden or requires.
+	Verdict string `json:"verdict"`
+	// ConflictScore is that of the support for and against, 0 if all agree.
+	ConflictScore float64  `json:"conflict_score"`
+	Reasons       []string `json:"reasons"`
+	// Sides are what stands behind each predicate, by its name.
+	Sides map[string]Side `json:"sides"`
+}
+
+// Side is what stands behind one predicate on one thing.
+type Side struct {
+	Support float64       `json:"support"`
+	Voices  uint64        `json:"voices"`
+	Tiers   []TierSupport `json:"tiers"`
+}
+
+// LensesResponse answers GET /v1/lenses.
+type LensesResponse struct {
+	Lenses []Lens `json:"lenses"`
+	// Parameters are what every lens may be asked with.
+	Parameters []Parameter `json:"parameters"`
+}
+
+// Lens is one way of resolving a question.
+type Lens struct {
+	Name    string `json:"name"`
+	Rule    string `json:"rule"`
+	Formula string `json:"formula"`
+	// Filter says that it leaves claims out and that another lens may stand
+	// behind it, separated by a comma.
+	Filter bool `json:"filter"`
+	// Aggregates says that without filters its cost does not depend on the number
+	// of claims.
+	Aggregates bool `json:"aggregates"`
+}
+
+// Parameter is one parameter of a request.
+type Parameter struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
 }

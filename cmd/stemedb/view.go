@@ -44,6 +44,11 @@ func (v view) AliasPage(after *assertion.Alias, limit int) ([]assertion.Recorded
 	return translated(v.View.AliasPage(after, limit))
 }
 
+// Derived implements api.View.
+func (v view) Derived(claim assertion.Hash, limit int) ([]*assertion.Claim, error) {
+	return translated(v.View.Derived(claim, limit))
+}
+
 // Endorsements implements api.View.
 func (v view) Endorsements(by *assertion.AgentID) ([]assertion.Recorded[*assertion.Endorsement], error) {
 	return translated(v.View.Endorsements(by))

@@ -110,6 +110,8 @@ func limitSettings(d node.Config) []Setting {
 			Help: fmt.Sprintf("Bound on the wait for a read's consistency. At most %v.", maxWait)},
 		{Name: "sync-interval", Default: d.SyncInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.SyncInterval }),
 			Help: "How often nodes report their applied index and digest to each other."},
+		{Name: "trust-interval", Default: d.TrustInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.TrustInterval }),
+			Help: "How often the leader looks for new gold labels, endorsements and seeds, and computes the trust in agents anew."},
 		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
 			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},

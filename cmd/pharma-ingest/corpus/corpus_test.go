@@ -261,7 +261,7 @@ func TestSemaglutideNauseaIsContested(t *testing.T) {
 			t.Errorf("no claim of the class %s", c)
 		}
 	}
-	result := lens.Skeptic(lens.FromClaims("Semaglutide", "nausea_rate", claims, at))
+	result := lens.Skeptic(lens.FromClaims("Semaglutide", "nausea_rate", claims, at, lens.Grouping{}))
 	if result.Conflict.Status != lens.Contested {
 		t.Errorf("the skeptic says %s (score %.2f), want %s", result.Conflict.Status, result.Conflict.Score, lens.Contested)
 	}

@@ -1,0 +1,264 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/lens"
+	"github.com/stemedb/stemedb/lens/trust"
+)
+
+// ask is a question and how it is to be read.
+type ask struct {
+	filter assertion.Filter
+	// aliases reads the question under every name of its subject.
+	aliases bool
+	// grouping counts values as one that differ only in a way that the reader
+	// does not mind.
+	grouping lens.Grouping
+	// explain lists the voices behind the answer.
+	explain bool
+}
+
+// askQuestion reads everything that a question may be asked with.
+func askQuestion(q url.Values) (a ask, err error) {
+	if a.filter, err = question(q); err != nil {
+		return a, err
+	}
+	if a.aliases, err = flag(q, "aliases", true); err != nil {
+		return a, err
+	}
+	if q.Has("tolerance") {
+		if a.grouping.Tolerance, err = lens.ParseTolerance(q.Get("tolerance")); err != nil {
+			return a, invalid("tolerance", err.Error(), "give an absolute number as in 0.5, or a relative one as in 1%")
+		}
+	}
+	if a.grouping.Hierarchy, err = flag(q, "hierarchy", false); err != nil {
+		return a, err
+	}
+	a.explain, err = flag(q, "explain", false)
+	return a, err
+}
+
+// lensParam reads the parameter lens; absent stands for it if it is not given.
+func lensParam(q url.Values, absent string) (lens.Lens, error) {
+	spec := q.Get("lens")
+	if !q.Has("lens") {
+		spec = absent
+	}
+	l, err := lens.Parse(spec)
+	if errors.Is(err, lens.ErrUnknownLens) {
+		return nil, &fault{code: v1.CodeUnknownLens, field: "lens", detail: err.Error(), fix: "see /v1/lenses"}
+	}
+	if err != nil {
+		return nil, invalid("lens", err.Error(), "name filters first and one resolving lens last, as in epoch,recency")
+	}
+	return l, nil
+}
+
+// input reads what a lens needs of a question: from aggregates where they can
+// answer, else by a scan of at most v1.MaxScannedClaims.
+func (r reader) input(a ask, needs lens.Needs) (lens.Input, error) {
+	names, joins, err := r.entity(a)
+	if err != nil {
+		return lens.Input{}, err
+	}
+	var in lens.Input
+	aggregated := r.known == nil && len(names) == 1 && !narrowed(a.filter) && !a.grouping.Any() && !a.explain &&
+		needs&^(lens.NeedsTally|lens.NeedsNewest) == 0
+	if aggregated {
+		in, err = r.aggregates(a.filter, needs)
+	} else {
+		in, err = r.scan(a, names, nil)
+	}
+	if err != nil {
+		return in, err
+	}
+	in.Index, in.Parameters, in.Aliases = r.index(), parameters(a, r), aliasNames(names, joins)
+	return in, r.provide(&in, needs)
+}
+
+// inputOf is input with a choice of its own of the claims that count.
+func (r reader) inputOf(a ask, l lens.Lens, counts func(*assertion.Claim) bool) (lens.Input, error) {
+	a.filter.Superseded, a.filter.Retracted = false, true
+	in, err := r.scan(a, []string{a.filter.Subject}, counts)
+	if err != nil {
+		return in, err
+	}
+	in.Index = r.index()
+	return in, r.provide(&in, l.Needs())
+}
+
+// entity is the names that a question is read under.
+func (r reader) entity(a ask) (names []string, joins []assertion.Recorded[*assertion.Alias], err error) {
+	if !a.aliases {
+		return []string{a.filter.Subject}, nil, nil
+	}
+	return r.view.Aliases(a.filter.Subject)
+}
+
+func aliasNames(names []string, joins []assertion.Recorded[*assertion.Alias]) []string {
+	if len(joins) == 0 {
+		return nil
+	}
+	return names
+}
+
+func (r reader) aggregates(f assertion.Filter, needs lens.Needs) (lens.Input, error) {
+	tally, err := r.view.Tally(f.Subject, f.Predicate, r.at)
+	if err != nil {
+		return lens.Input{}, err
+	}
+	in := lens.Input{Subject: f.Subject, Predicate: f.Predicate, At: r.at, Tally: tally, Source: lens.FromAggregates}
+	if needs&lens.NeedsNewest != 0 {
+		in.Claims, _, err = r.view.Page(f, "", 1)
+	}
+	return in, err
+}
+
+// scan reads the claims on a question under its names. Only scanSlots scans run
+// at once, for each may hold many claims in memory.
+func (r reader) scan(a ask, names []string, counts func(*assertion.Claim) bool) (in lens.Input, err error) {
+	select {
+	case r.server.scans <- struct{}{}:
+	case <-r.ctx.Done():
+		return in, r.ctx.Err()
+	}
+	defer func() { <-r.server.scans }()
+	var claims []*assertion.Claim
+	scanned, truncated := 0, false
+	f := a.filter
+	for _, name := range names {
+		f.Subject = name
+		more, read, cut, err := r.view.Claims(f, v1.MaxScannedClaims-len(claims))
+		if err != nil {
+			return in, err
+		}
+		for _, claim := range more {
+			if counts == nil || counts(claim) {
+				claims = append(claims, claim)
+			}
+		}
+		scanned, truncated = scanned+read, truncated || cut
+	}
+	grouping := a.grouping
+	grouping.Path = r.pathOf
+	in = lens.FromClaims(a.filter.Subject, a.filter.Predicate, claims, r.at, grouping)
+	in.Scanned, in.Truncated = scanned, truncated
+	return in, nil
+}
+
+// pathOf is the concept path that a name is an alias of, "" if there is none.
+func (r reader) pathOf(name string) string {
+	names, _, err := r.view.Aliases(name)
+	if err != nil { // a value that cannot be placed stays a value of its own
+		return ""
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		if assertion.IsConceptPath(n) {
+			return n
+		}
+	}
+	return ""
+}
+
+// provide reads what a lens needs beside the claims.
+func (r reader) provide(in *lens.Input, needs lens.Needs) (err error) {
+	if needs&lens.NeedsVotes != 0 {
+		if in.Votes, err = r.voteSums(in.Claims); err != nil {
+			return err
+		}
+	}
+	if needs&lens.NeedsEpochs != 0 {
+		if in.SupersededEpochs, err = r.view.SupersededEpochs(); err != nil {
+			return err
+		}
+	}
+	if needs&lens.NeedsTrust != 0 {
+		in.Trust, err = r.trust()
+	}
+	return err
+}
+
+// voteSums adds up the newest votes on each claim. With as_of, votes that were
+// cast later do not count.
+func (r reader) voteSums(claims []*assertion.Claim) (map[assertion.Hash]lens.VoteSum, error) {
+	sums := map[assertion.Hash]lens.VoteSum{}
+	for _, claim := range claims {
+		votes, err := r.view.Votes(claim.Hash)
+		if err != nil {
+			return nil, err
+		}
+		var sum lens.VoteSum
+		for _, v := range votes {
+			if v.Entry.Timestamp <= r.at {
+				sum.Weight += v.Entry.Weight
+				sum.Voters++
+			}
+		}
+		if sum.Voters > 0 {
+			sums[claim.Hash] = sum
+		}
+	}
+	return sums, nil
+}
+
+// trust is the newest trust in agents; that of nobody if none was computed yet.
+func (r reader) trust() (*trust.Scores, error) {
+	computed, found, err := r.view.Computed(assertion.KindTrust)
+	if err != nil || !found {
+		return nil, err
+	}
+	if held := r.server.scores.Load(); held != nil && held.commit == computed.Commit {
+		return held.scores, nil
+	}
+	scores, err := trust.Decode(computed.Entry.Data)
+	if err != nil {
+		return nil, fmt.Errorf("the trust of log index %d: %w", computed.Commit.Index, err)
+	}
+	r.server.scores.Store(&decodedScores{computed.Commit, scores})
+	return scores, nil
+}
+
+// decodedScores are kept because decoding them costs more than reading them.
+type decodedScores struct {
+	commit assertion.Commit
+	scores *trust.Scores
+}
+
+// outcome resolves a question and says in short how.
+func (r reader) outcome(a ask, l lens.Lens) (*v1.Outcome, error) {
+	resolution, err := r.resolve(a, l)
+	if err != nil {
+		return nil, err
+	}
+	return fromOutcome(resolution), nil
+}
+
+// parameters are what was asked for beside the question, for the explanation.
+func parameters(a ask, r reader) map[string]any {
+	f, p := a.filter, map[string]any{}
+	set := func(name string, given bool, value any) {
+		if given {
+			p[name] = value
+		}
+	}
+	set("lifecycle", f.Lifecycles != nil, f.Lifecycles)
+	set("epoch", f.Epoch != nil, f.Epoch)
+	set("source_class", f.SourceClass != nil, f.SourceClass)
+	set("agent_id", f.Agent != nil, f.Agent)
+	set("source_hash", f.Source != nil, f.Source)
+	set("min_confidence", f.MinConfidence > 0, f.MinConfidence)
+	set("as_of", f.AsOf != nil, f.AsOf)
+	set("known_at", r.known != nil, r.known)
+	set("include_superseded", f.Superseded, true)
+	set("include_retracted", f.Retracted, true)
+	set("tolerance", a.grouping.Tolerance != lens.Tolerance{}, a.grouping.Tolerance.String())
+	set("hierarchy", a.grouping.Hierarchy, true)
+	return p
+}

@@ -1,0 +1,111 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+)
+
+// accept makes the handler of a write of one entry that is no claim: decode
+// reads and normalises it; it is then held to its rules and, where it has them,
+// to the clock and its signature.
+func accept(limit int64, decode func(c echo.Context, body []byte) (assertion.Entry, error)) func(*Server) echo.HandlerFunc {
+	return simple(func(s *Server, c echo.Context) error {
+		store, err := s.store()
+		if err != nil {
+			return err
+		}
+		if _, err := mediaType(c.Request(), v1.MediaJSON); err != nil {
+			return err
+		}
+		body, err := readBody(c, limit)
+		if err != nil {
+			return err
+		}
+		entry, err := decode(c, body)
+		if err != nil {
+			return err
+		}
+		if err := s.hold(entry); err != nil {
+			return err
+		}
+		result, err := s.write(c, store, []assertion.Entry{entry})
+		if err != nil {
+			return err
+		}
+		setIndex(c, result.Index)
+		outcome := result.Results[0]
+		if f := entryRefusal(entry, outcome); f != nil {
+			return f
+		}
+		status, code := status(outcome.Outcome), http.StatusOK
+		if status == v1.StatusCreated {
+			code = http.StatusCreated
+		}
+		return s.answer(c, code, v1.MediaJSON, v1.AssertResponse{Hash: outcome.Hash, Status: status, Index: result.Index})
+	})
+}
+
+// hold checks what an entry can be checked for without the state.
+func (s *Server) hold(entry assertion.Entry) error {
+	if e, ok := entry.(interface{ Validate() error }); ok {
+		if err := e.Validate(); err != nil {
+			return err
+		}
+	}
+	if e, ok := entry.(interface{ CheckTimestamp(uint64) error }); ok {
+		if err := e.CheckTimestamp(s.now()); err != nil {
+			return err
+		}
+	}
+	if e, ok := entry.(interface{ Verify() error }); ok {
+		return e.Verify()
+	}
+	return nil
+}
+
+// entryRefusal is the fault of an outcome that refuses an entry.
+func entryRefusal(entry assertion.Entry, r EntryResult) *fault {
+	switch r.Outcome {
+	case NotOwner:
+		return &fault{code: v1.CodeNotOwner, field: "agent_id",
+			detail: "only a signer of the original may do this", fix: "sign with a key that signed the original"}
+	case TargetNotFound:
+		field := map[assertion.Kind]string{
+			assertion.KindVote: "assertion_hash", assertion.KindEpoch: "supersedes", assertion.KindSupersession: "superseded",
+		}[entry.Kind()]
+		return &fault{code: v1.CodeTargetNotFound, field: field,
+			detail: "what the " + entry.Kind().String() + " is about is not there", fix: "check the hash; store what it names first"}
+	}
+	return refusal(r)
+}
+
+// decoded adapts a decoder that needs nothing of the request but its body.
+func decoded[E assertion.Entry](decode func([]byte) (E, error)) func(echo.Context, []byte) (assertion.Entry, error) {
+	return func(_ echo.Context, body []byte) (assertion.Entry, error) { return decode(body) }
+}
+
+// statusChange reads the body of a request to retract or reinstate a source.
+func statusChange(retracted bool) func(echo.Context, []byte) (assertion.Entry, error) {
+	return func(c echo.Context, body []byte) (assertion.Entry, error) {
+		hash, err := hashInPath(c)
+		if err != nil {
+			return nil, err
+		}
+		return assertion.DecodeSourceStatusJSON(body, hash, retracted)
+	}
+}
+
+// hashInPath reads the path's hash.
+func hashInPath(c echo.Context) (assertion.Hash, error) {
+	hash, err := assertion.ParseHash(c.Param("hash"))
+	if err != nil {
+		f := *faultOf(err)
+		f.field = "hash"
+		return hash, &f
+	}
+	return hash, nil
+}

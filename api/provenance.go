@@ -1,0 +1,216 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+)
+
+// planClaim is GET /v1/assertions/:hash.
+func planClaim(c echo.Context, _ url.Values) (readPlan, error) {
+	hash, err := hashInPath(c)
+	if err != nil {
+		return nil, err
+	}
+	return func(r reader) (any, error) {
+		claim, err := r.view.Get(hash)
+		if err != nil {
+			return nil, err
+		}
+		return r.detail(claim)
+	}, nil
+}
+
+// detail is a claim with everything that bears on it.
+func (r reader) detail(claim *assertion.Claim) (*v1.AssertionDetail, error) {
+	out := &v1.AssertionDetail{Assertion: v1.FromClaim(claim), Index: r.index()}
+	var err error
+	if out.Votes, out.VoteWeight, err = r.votes(claim.Hash); err != nil {
+		return nil, err
+	}
+	if out.Transitions, err = r.transitions(claim.Hash); err != nil {
+		return nil, err
+	}
+	if out.Supersessions, err = r.supersessions(claim.Hash); err != nil {
+		return nil, err
+	}
+	out.Source, err = r.knownSource(claim.SourceHash)
+	return out, err
+}
+
+func (r reader) votes(claim assertion.Hash) (votes []v1.Vote, weight float64, err error) {
+	held, err := r.view.Votes(claim)
+	votes = make([]v1.Vote, len(held))
+	for i, v := range held {
+		votes[i] = v1.Vote{Hash: v.Entry.Hash(), Vote: *v.Entry, Commit: v1.FromCommit(v.Commit)}
+		weight += v.Entry.Weight
+	}
+	return votes, weight, err
+}
+
+func (r reader) transitions(claim assertion.Hash) ([]v1.Transition, error) {
+	children, err := r.view.Transitions(claim)
+	out := make([]v1.Transition, len(children))
+	for i, child := range children {
+		out[i] = v1.Transition{Hash: child.Hash, Lifecycle: child.Lifecycle, Commit: v1.FromCommit(child.Commit)}
+		for _, s := range child.Signatures {
+			out[i].Signers = append(out[i].Signers, s.AgentID)
+		}
+	}
+	return out, err
+}
+
+func (r reader) supersessions(claim assertion.Hash) ([]v1.Supersession, error) {
+	held, err := r.view.Supersessions(claim)
+	out := make([]v1.Supersession, len(held))
+	for i, s := range held {
+		out[i] = v1.Supersession{Hash: s.Entry.Hash(), Supersession: *s.Entry, Commit: v1.FromCommit(s.Commit)}
+	}
+	return out, err
+}
+
+// knownSource is what is registered of a source, without its content; nil if
+// nothing is.
+func (r reader) knownSource(h assertion.Hash) (*v1.Source, error) {
+	record, err := r.view.Source(h)
+	if err != nil || record.Source == nil && len(record.Statuses) == 0 {
+		return nil, err
+	}
+	source := fromSource(h, &record)
+	source.Content = ""
+	return &source, nil
+}
+
+// planEpoch is GET /v1/epochs/:hash.
+func planEpoch(c echo.Context, _ url.Values) (readPlan, error) {
+	hash, err := hashInPath(c)
+	if err != nil {
+		return nil, err
+	}
+	return func(r reader) (any, error) {
+		epoch, err := r.view.Epoch(hash)
+		if errors.Is(err, ErrNotFound) {
+			return nil, &fault{code: v1.CodeNotFound, field: "hash", detail: "there is no epoch of this hash", fix: "check the hash"}
+		}
+		if err != nil {
+			return nil, err
+		}
+		out := v1.Epoch{Hash: hash, Epoch: *epoch.Entry, Commit: v1.FromCommit(epoch.Commit)}
+		superseded, err := r.view.SupersededEpochs()
+		if by, ok := superseded[hash]; ok {
+			out.SupersededBy = &by
+		}
+		return out, err
+	}, nil
+}
+
+// The bounds of a trace.
+const (
+	defaultTraceDepth = 8
+	maxTraceDepth     = 64
+	maxTraceNodes     = 256
+)
+
+// planTrace is GET /v1/trace/:hash.
+func planTrace(c echo.Context, q url.Values) (readPlan, error) {
+	hash, err := hashInPath(c)
+	if err != nil {
+		return nil, err
+	}
+	depth := defaultTraceDepth
+	if q.Has("depth") {
+		if depth, err = strconv.Atoi(q.Get("depth")); err != nil || depth < 0 || depth > maxTraceDepth {
+			return nil, invalid("depth", fmt.Sprintf("not an integer from 0 to %d", maxTraceDepth), "")
+		}
+	}
+	asOf, err := instant(q, "as_of")
+	if err != nil {
+		return nil, err
+	}
+	return func(r reader) (any, error) {
+		if _, err := r.view.Get(hash); err != nil {
+			return nil, err
+		}
+		return r.trace(hash, depth, asOf)
+	}, nil
+}
+
+// trace walks the chain of a claim by distance: its parent, what it is derived
+// from, and what supersedes or refines it. With asOf it leaves out decisions
+// that were made later.
+func (r reader) trace(root assertion.Hash, depth int, asOf *uint64) (*v1.TraceResponse, error) {
+	out := &v1.TraceResponse{Root: root, Nodes: []v1.TraceNode{}, Edges: []v1.TraceEdge{}, Index: r.index()}
+	type place struct {
+		hash  assertion.Hash
+		depth int
+	}
+	queue, seen := []place{{root, 0}}, map[assertion.Hash]bool{root: true}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		node, edges, err := r.traceNode(at.hash, asOf)
+		if err != nil {
+			return nil, err
+		}
+		node.Depth = at.depth
+		out.Nodes = append(out.Nodes, *node)
+		for _, edge := range edges {
+			switch {
+			case seen[edge.To]:
+			case at.depth == depth || len(seen) == maxTraceNodes:
+				out.Truncated = true
+				continue // no edge to a node that is not shown
+			default:
+				seen[edge.To] = true
+				queue = append(queue, place{edge.To, at.depth + 1})
+			}
+			out.Edges = append(out.Edges, edge)
+		}
+	}
+	return out, nil
+}
+
+func (r reader) traceNode(h assertion.Hash, asOf *uint64) (*v1.TraceNode, []v1.TraceEdge, error) {
+	node := &v1.TraceNode{Hash: h, Votes: []v1.Vote{}, Transitions: []v1.Transition{}, Supersessions: []v1.Supersession{}}
+	claim, err := r.view.Get(h)
+	if errors.Is(err, ErrNotFound) {
+		return node, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	detail, err := r.detail(claim)
+	if err != nil {
+		return nil, nil, err
+	}
+	later := func(timestamp uint64) bool { return asOf != nil && timestamp > *asOf }
+	node.Assertion, node.Source = &detail.Assertion, detail.Source
+	node.Votes = slices.DeleteFunc(detail.Votes, func(v v1.Vote) bool { return later(v.Timestamp) })
+	node.Transitions = detail.Transitions
+	node.Supersessions = slices.DeleteFunc(detail.Supersessions, func(s v1.Supersession) bool { return later(s.Timestamp) })
+	var edges []v1.TraceEdge
+	if claim.ParentHash != nil {
+		edges = append(edges, v1.TraceEdge{From: h, To: *claim.ParentHash, Relation: v1.RelationParent})
+	}
+	for _, from := range claim.DerivedFrom {
+		edges = append(edges, v1.TraceEdge{From: h, To: from, Relation: v1.RelationDerivedFrom})
+	}
+	for _, s := range node.Supersessions {
+		if s.By == nil {
+			continue
+		}
+		relation := v1.RelationSupersededBy
+		if s.Type == assertion.Refines {
+			relation = v1.RelationRefinedBy
+		}
+		edges = append(edges, v1.TraceEdge{From: h, To: *s.By, Relation: relation})
+	}
+	return node, edges, nil
+}

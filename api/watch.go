@@ -1,0 +1,300 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/lens"
+)
+
+// The bounds of watching.
+const (
+	// maxWatches bounds the watches that a node serves at once.
+	maxWatches = 1024
+	// watchPage bounds the events that are read from one view.
+	watchPage = 256
+	// heartbeat is the longest silence of a watch; proxies and clients take a
+	// longer one for a dead connection.
+	heartbeat = 15 * time.Second
+	// watchWrite bounds how long a client may take to accept what it is sent.
+	watchWrite = 20 * time.Second
+)
+
+// watch is GET /v1/watch: server-sent events (WHATWG HTML, section 9.2), one for
+// each change after a position of the log, as it is applied here. The id of an
+// event is its position, so that a client that comes back with Last-Event-ID,
+// to whatever node, continues where it stopped.
+func (s *Server) watch(c echo.Context) error {
+	w, err := s.newWatch(c)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.watches <- struct{}{}:
+	default:
+		return &fault{code: v1.CodeOverloaded, detail: fmt.Sprintf("%d watches are open on this node", maxWatches), fix: "watch another node"}
+	}
+	defer func() { <-s.watches }()
+	s.metrics.queries.WithLabelValues("watch").Inc()
+	header := c.Response().Header()
+	header["Content-Type"] = []string{v1.MediaEvents}
+	header["Cache-Control"] = []string{"no-store"}
+	header["X-Accel-Buffering"] = []string{"no"} // a proxy must not hold events back
+	c.Response().WriteHeader(http.StatusOK)
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	defer context.AfterFunc(s.draining, cancel)()
+	w.ctx = ctx
+	if err := w.run(); err != nil && w.ctx.Err() == nil {
+		w.problem(err)
+	}
+	return nil
+}
+
+// watch is one client that follows the log.
+type watch struct {
+	server  *Server
+	echo    echo.Context
+	control *http.ResponseController
+	ctx     context.Context
+	store   Store
+	after   assertion.Position
+	// filter selects the claims of interest, nil all events.
+	filter *assertion.Filter
+	// lens, if not nil, makes the watch tell of changed answers only.
+	lens lens.Lens
+	ask  ask
+	last *v1.Outcome
+	buf  bytes.Buffer
+}
+
+func (s *Server) newWatch(c echo.Context) (*watch, error) {
+	q := c.QueryParams()
+	store, err := s.store()
+	if err != nil {
+		return nil, err
+	}
+	w := &watch{server: s, echo: c, control: http.NewResponseController(c.Response().Writer), ctx: c.Request().Context(), store: store}
+	resume := c.Request().Header.Get("Last-Event-ID")
+	if resume != "" { // a browser sends the query of the first connection again
+		w.after, err = afterParam(resume, true)
+	} else {
+		w.after, err = afterParam(q.Get("after"), q.Has("after"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resume == "" && !q.Has("after") { // from now on
+		health := store.Health(w.ctx)
+		w.after = assertion.Position{Index: health.Index, Offset: 1<<16 - 1}
+	}
+	return w, w.choose(q)
+}
+
+// choose reads what the watch tells of.
+func (w *watch) choose(q url.Values) (err error) {
+	if q.Has("lens") {
+		if w.lens, err = lensParam(q, ""); err != nil {
+			return err
+		}
+		w.ask, err = askQuestion(q)
+		return err
+	}
+	if q.Has("subject") || q.Has("predicate") || q.Has("agent_id") || q.Has("source_hash") {
+		f, err := selection(q)
+		if err != nil {
+			return err
+		}
+		f.Lifecycles, f.Superseded, f.Retracted = assertion.Lifecycles(), true, true
+		w.filter = &f
+	}
+	return nil
+}
+
+// run follows the log until the client goes away or the node stops.
+func (w *watch) run() error {
+	if w.lens != nil {
+		if err := w.resolve(true); err != nil {
+			return err
+		}
+	}
+	if err := w.flush(); err != nil { // the headers, and the first answer
+		return err
+	}
+	for {
+		more, touched, err := w.page()
+		if err != nil {
+			return err
+		}
+		if touched && w.lens != nil {
+			if err := w.resolve(false); err != nil {
+				return err
+			}
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		quiet, err := w.wait()
+		if err != nil {
+			return err
+		}
+		if quiet && w.lens != nil { // confidences decay, so that an answer may change by itself
+			if err := w.resolve(false); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// wait returns when there may be something new, or, quiet, when there was
+// nothing for long, with a comment to send.
+func (w *watch) wait() (quiet bool, err error) {
+	ctx, cancel := context.WithTimeout(w.ctx, heartbeat)
+	defer cancel()
+	err = w.store.WaitApplied(ctx, w.after.Index+1)
+	switch {
+	case err == nil:
+		return false, nil
+	case w.ctx.Err() != nil:
+		return false, w.ctx.Err()
+	case errors.Is(err, ErrMinIndexNotReached):
+		w.buf.WriteString(": nothing new\n\n")
+		return true, nil
+	}
+	return false, err
+}
+
+// page reads the next events. More says that there are further ones, touched
+// that one of them may bear on an answer.
+func (w *watch) page() (more, touched bool, err error) {
+	view, err := w.store.Read(w.ctx, Consistency{Level: Local})
+	if err != nil {
+		return false, false, err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	events, err := view.Feed(w.after, watchPage)
+	if err != nil {
+		return false, false, err
+	}
+	applied, _ := view.Applied()
+	for i := range events {
+		e := &events[i]
+		w.after = e.Commit.Position
+		if w.lens != nil {
+			touched = touched || w.bears(e)
+			continue
+		}
+		if w.filter != nil && !w.matches(e) {
+			continue
+		}
+		event, err := fromEvent(e)
+		if err != nil {
+			return false, false, err
+		}
+		if err := w.send(v1.WatchEvent, event.Position, event); err != nil {
+			return false, false, err
+		}
+	}
+	if more = len(events) == watchPage; !more && applied > w.after.Index {
+		w.after = assertion.Position{Index: applied, Offset: 1<<16 - 1} // entries without an event
+	}
+	return more, touched, nil
+}
+
+// bears reports whether an event may change the watched answer. Everything
+// that is no claim on another question may.
+func (w *watch) bears(e *assertion.Event) bool {
+	if e.Claim == nil || e.Claim.ParentHash != nil || w.ask.aliases {
+		return true
+	}
+	return e.Claim.Subject == w.ask.filter.Subject && e.Claim.Predicate == w.ask.filter.Predicate
+}
+
+// matches reports whether an event is a claim, or new signatures of one, that
+// the filter selects.
+func (w *watch) matches(e *assertion.Event) bool {
+	if e.Claim != nil {
+		return w.filter.Match(e.Claim)
+	}
+	cosigned, ok := e.Entry.(*assertion.Cosignature)
+	return ok && w.filter.Match(&assertion.Claim{Assertion: *cosigned.Assertion, Hash: cosigned.Hash, Stage: cosigned.Assertion.Lifecycle})
+}
+
+// resolve answers the watched question and sends the answer if it changed.
+func (w *watch) resolve(first bool) (err error) {
+	view, err := w.store.Read(w.ctx, Consistency{Level: Local})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	r := reader{ctx: w.ctx, server: w.server, view: view, at: w.server.now()}
+	outcome, err := r.outcome(w.ask, w.lens)
+	if err != nil {
+		return err
+	}
+	if !first && w.last != nil && sameWinner(w.last, outcome) {
+		return nil
+	}
+	change := v1.ResolutionChange{Position: v1.FormatPosition(w.after), Subject: w.ask.filter.Subject, Predicate: w.ask.filter.Predicate,
+		First: first, Lens: w.lens.Name(), After: *outcome}
+	if w.last != nil {
+		change.Before = *w.last
+	}
+	w.last = outcome
+	return w.send(v1.WatchResolution, change.Position, change)
+}
+
+// sameWinner reports whether two outcomes give the same answer with the same
+// status.
+func sameWinner(a, b *v1.Outcome) bool {
+	return a.Status == b.Status && (a.Winner == nil) == (b.Winner == nil) && (a.Winner == nil || *a.Winner == *b.Winner)
+}
+
+// send queues one event.
+func (w *watch) send(name, id string, data any) error {
+	body, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("encode an event: %w", err)
+	}
+	fmt.Fprintf(&w.buf, "id: %s\nevent: %s\ndata: %s\n\n", id, name, body)
+	return nil
+}
+
+// flush sends what is queued. The server's time-out for whole answers does not
+// fit one without an end, so each piece has its own.
+func (w *watch) flush() error {
+	if err := w.control.SetWriteDeadline(time.Now().Add(watchWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if w.buf.Len() > 0 {
+		if _, err := w.echo.Response().Write(w.buf.Bytes()); err != nil {
+			return err
+		}
+		w.buf.Reset()
+	}
+	if err := w.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// problem ends a watch with the reason, as the last event.
+func (w *watch) problem(err error) {
+	problem := w.server.problem(w.echo, faultOf(err))
+	if w.send(v1.WatchProblem, v1.FormatPosition(w.after), problem) == nil {
+		_ = w.flush() // the client may be gone
+	}
+}
