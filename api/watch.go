@@ -55,7 +55,8 @@ func (s *Server) watch(c echo.Context) error {
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
 	w.ctx = ctx
-	if err := w.run(); err != nil && w.ctx.Err() == nil {
+	err = w.run() // ends with an error only
+	if w.ctx.Err() == nil {
 		w.problem(err)
 	}
 	return nil

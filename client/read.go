@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	v1 "github.com/stemedb/stemedb/api/v1"
@@ -35,6 +36,19 @@ type Query struct {
 	MinConfidence      float64
 	// Lens resolves one question; it needs Subject and Predicate.
 	Lens string
+	// AsOf and KnownAt choose a past state, unix seconds: claims made by then, and
+	// what was committed by then.
+	AsOf, KnownAt *uint64
+	// IncludeSuperseded and IncludeRetracted show what is left out otherwise.
+	IncludeSuperseded, IncludeRetracted bool
+	// NoAliases reads a question under the one name only.
+	NoAliases bool
+	// Tolerance ("0.5", "1%") and Hierarchy count values as one that differ only
+	// so far (docs/lenses.md).
+	Tolerance string
+	Hierarchy bool
+	// Explain asks for the voices behind the answer.
+	Explain bool
 	// Limit is 1 to 1000; 0 is the server's default.
 	Limit  int
 	Cursor string
@@ -74,6 +88,28 @@ func (c *Client) values(q Query) url.Values {
 		set("min_confidence", strconv.FormatFloat(q.MinConfidence, 'g', -1, 64))
 	}
 	set("lens", q.Lens)
+	set("tolerance", q.Tolerance)
+	for name, at := range map[string]*uint64{"as_of": q.AsOf, "known_at": q.KnownAt} {
+		if at != nil {
+			set(name, strconv.FormatUint(*at, 10))
+		}
+	}
+	var include []string
+	if q.IncludeSuperseded {
+		include = append(include, "superseded")
+	}
+	if q.IncludeRetracted {
+		include = append(include, "retracted")
+	}
+	set("include", strings.Join(include, ","))
+	for name, on := range map[string]bool{"hierarchy": q.Hierarchy, "explain": q.Explain} {
+		if on {
+			set(name, "true")
+		}
+	}
+	if q.NoAliases {
+		set("aliases", "false")
+	}
 	if q.Limit > 0 {
 		set("limit", strconv.Itoa(q.Limit))
 	}
@@ -106,11 +142,11 @@ func get[T any](ctx context.Context, c *Client, path string, query url.Values) (
 	return out, nil
 }
 
-// Get returns the claim of a hash.
-func (c *Client) Get(ctx context.Context, h assertion.Hash, want Consistency) (*v1.Assertion, error) {
+// Get returns the claim of a hash with everything that bears on it.
+func (c *Client) Get(ctx context.Context, h assertion.Hash, want Consistency) (*v1.AssertionDetail, error) {
 	v := url.Values{}
 	c.freshness(v, want)
-	return get[v1.Assertion](ctx, c, "/v1/assertions/"+h.String(), v)
+	return get[v1.AssertionDetail](ctx, c, "/v1/assertions/"+h.String(), v)
 }
 
 // Query returns one page of claims, newest first, and with a lens what it makes

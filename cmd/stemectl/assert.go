@@ -131,7 +131,7 @@ func parseTime(text string) (uint64, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Unix() < 0 {
-		return 0, &usageError{fmt.Errorf("--timestamp %q is neither unix seconds nor an RFC 3339 time", text)}
+		return 0, &usageError{fmt.Errorf("%q is neither unix seconds nor an RFC 3339 time", text)}
 	}
 	return uint64(t.Unix()), nil
 }

@@ -36,6 +36,14 @@ type selectFlags struct {
 	subject, predicate, lifecycle, epoch, class, agent, source string
 	minConfidence                                              float64
 	limit                                                      int
+	asOf, knownAt, include, tolerance                          string
+	noAliases, hierarchy, explain                              bool
+}
+
+// past adds the flags that choose a past state.
+func (f *selectFlags) past(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.asOf, "as-of", "", "only what was claimed by then, decayed to then: unix seconds or RFC 3339")
+	cmd.Flags().StringVar(&f.knownAt, "known-at", "", "only what was committed by then: unix seconds or RFC 3339")
 }
 
 func (f *selectFlags) add(cmd *cobra.Command) {
@@ -50,12 +58,43 @@ func (f *selectFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.source, "source-hash", "", "source_hash")
 	flags.Float64Var(&f.minConfidence, "min-confidence", 0, "least confidence")
 	flags.IntVar(&f.limit, "limit", 0, "most claims or values in the answer (1 to 1000)")
+	f.past(cmd)
+	flags.StringVar(&f.include, "include", "", "superseded, retracted, or both separated by a comma")
+	flags.BoolVar(&f.noAliases, "no-aliases", false, "read the question under the one name only")
+	flags.StringVar(&f.tolerance, "tolerance", "", "numbers this far apart count as one value: 0.5 or 1%")
+	flags.BoolVar(&f.hierarchy, "hierarchy", false, "a concept path does not contradict the paths below it")
+	flags.BoolVar(&f.explain, "explain", false, "list the voices behind the answer (with -o json)")
 }
 
 func (f *selectFlags) query() (client.Query, error) {
 	q := client.Query{Subject: f.subject, Predicate: f.predicate, MinConfidence: f.minConfidence, Limit: f.limit, Consistency: f.consistency()}
 	bad := func(flag string, err error) (client.Query, error) {
 		return q, &usageError{fmt.Errorf("--%s: %w", flag, err)}
+	}
+	q.NoAliases, q.Tolerance, q.Hierarchy, q.Explain = f.noAliases, f.tolerance, f.hierarchy, f.explain
+	for _, t := range []struct {
+		text string
+		into **uint64
+	}{{f.asOf, &q.AsOf}, {f.knownAt, &q.KnownAt}} {
+		if t.text != "" {
+			at, err := parseTime(t.text)
+			if err != nil {
+				return q, err
+			}
+			*t.into = &at
+		}
+	}
+	if f.include != "" {
+		for _, what := range strings.Split(f.include, ",") {
+			switch what {
+			case "superseded":
+				q.IncludeSuperseded = true
+			case "retracted":
+				q.IncludeRetracted = true
+			default:
+				return bad("include", fmt.Errorf("%q cannot be included: use superseded or retracted", what))
+			}
+		}
 	}
 	if f.lifecycle != "" {
 		for _, name := range strings.Split(f.lifecycle, ",") {
@@ -114,7 +153,7 @@ func getCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(cmd, claim, func(w io.Writer) { claimDetails(w, claim) })
+			return a.show(cmd, claim, func(w io.Writer) { claimDetails(w, &claim.Assertion) })
 		},
 	}
 	f.add(cmd)

@@ -58,7 +58,10 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 no such claim, 4 refused by the se
 	flags.Lookup("api-key").DefValue = ""
 	root.AddCommand(
 		keysCommand(a), assertCommand(a), prepareCommand(a), importCommand(a),
-		getCommand(a), queryCommand(a), skepticCommand(a), layeredCommand(a),
+		voteCommand(a), supersedeCommand(a), epochCommand(a), aliasCommand(a), sourceCommand(a), endorseCommand(a), goldCommand(a),
+		getCommand(a), queryCommand(a), skepticCommand(a), layeredCommand(a), constraintsCommand(a), lensesCommand(a),
+		conflictsCommand(a), subjectsCommand(a), conceptCommand(a), trustCommand(a),
+		traceCommand(a), diffCommand(a), feedCommand(a), watchCommand(a),
 		clusterCommand(a), healthCommand(a), readyCommand(a), liveCommand(a), metricsCommand(a), openapiCommand(a),
 		versionCommand(),
 	)

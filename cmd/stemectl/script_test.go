@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -21,6 +22,8 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
+		// hashof NAME sets the variable NAME to the hash in the last output.
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"hashof": hashOf},
 		Setup: func(env *testscript.Env) error {
 			cluster, err := localcluster.Temporary(context.Background(), 1, nil)
 			if err != nil {
@@ -36,6 +39,17 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+func hashOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hashof NAME")
+	}
+	var answer struct {
+		Hash string `json:"hash"`
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &answer))
+	ts.Setenv(args[0], answer.Hash)
 }
 
 // TestTheCLIPageListsEveryCommand keeps docs/cli.md whole.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +177,7 @@ func TestAnInterruptedImportResumes(t *testing.T) {
 // TestBatchesInFlightLeaveNoGap: batches that end out of order move the state
 // only over rows that are all answered.
 func TestBatchesInFlightLeaveNoGap(t *testing.T) {
+	root, tries := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 60).Draw(t, "rows")
 		var input strings.Builder
@@ -183,14 +185,15 @@ func TestBatchesInFlightLeaveNoGap(t *testing.T) {
 		for i := range n {
 			fmt.Fprintf(&input, "s,F-%d,%d\n", i, i)
 		}
-		dir, err := os.MkdirTemp("", "import-")
-		if err != nil {
+		tries++
+		dir := filepath.Join(root, strconv.Itoa(tries))
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
 		m := Mapping{SubjectColumn: "flight", SourceColumn: "src", ValueColumns: []string{"dep"}, Confidence: 1, Timestamp: "1"}
 		o := Options{BatchSize: rapid.IntRange(1, 7).Draw(t, "batch"), Workers: rapid.IntRange(1, 4).Draw(t, "workers"), StatePath: filepath.Join(dir, "state")}
 		to := &memory{claims: map[assertion.Hash]*assertion.Assertion{}, failAt: rapid.IntRange(1, 20).Draw(t, "fail")}
+		var err error
 		for range 2 {
 			_, err = run1(t, m, input.String(), to, o)
 		}
