@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -265,7 +266,7 @@ func (w *watch) stream(ctx context.Context, endpoint string) error {
 	}
 	idle := time.AfterFunc(silence, cancel)
 	defer idle.Stop()
-	return readEvents(bufio.NewReader(resp.Body), func() { idle.Reset(silence) }, w.take)
+	return readEvents(resp.Body, func() { idle.Reset(silence) }, w.take)
 }
 
 // take hands on a change. The answer that a new connection begins with is one
@@ -289,17 +290,18 @@ func sameAnswer(a, b *v1.Outcome) bool {
 	return a.Status == b.Status && (a.Winner == nil) == (b.Winner == nil) && (a.Winner == nil || *a.Winner == *b.Winner)
 }
 
+// maxEventBytes bounds one event: a claim of 64 KiB, as JSON, fits.
+const maxEventBytes = 1 << 20
+
 // readEvents reads server-sent events until the stream ends, which is no error:
 // the reader connects again.
-func readEvents(r *bufio.Reader, alive func(), take func(Change) bool) error {
+func readEvents(r io.Reader, alive func(), take func(Change) bool) error {
 	var id, name, data string
-	for {
-		line, broken := r.ReadString('\n')
-		if broken != nil {
-			return nil
-		}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxEventBytes)
+	for lines.Scan() {
 		alive()
-		line = strings.TrimRight(line, "\r\n")
+		line := lines.Text()
 		field, value, _ := strings.Cut(line, ": ")
 		switch field {
 		case "id":
@@ -321,6 +323,7 @@ func readEvents(r *bufio.Reader, alive func(), take func(Change) bool) error {
 		}
 		name, data = "", ""
 	}
+	return nil
 }
 
 func readChange(id, name, data string) (change Change, err error) {
