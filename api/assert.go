@@ -122,7 +122,7 @@ func caller(c echo.Context) Caller {
 }
 
 // agentOf is the agent that the request names in X-Agent-Id, "" if it names
-// none; an ill-formed one was refused before.
+// none or one that is ill-formed.
 func agentOf(c echo.Context) string {
 	agent, err := assertion.ParseAgentID(c.Request().Header.Get(v1.HeaderAgentID))
 	if err != nil {

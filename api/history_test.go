@@ -9,10 +9,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/auditlog"
 	"github.com/stemedb/stemedb/lens/trust"
 )
 
@@ -475,4 +479,69 @@ func TestWatchOfAnAnswer(t *testing.T) {
 	if change.First || *change.Before.Winner != assertion.Number(60) || *change.After.Winner != assertion.Number(44.2) {
 		t.Errorf("then %+v", change)
 	}
+}
+
+// audited waits until so many reads are in the audit, and returns them.
+func (f *fixture) audited(n int) []v1.AuditRecord {
+	f.t.Helper()
+	for range 1000 {
+		got := read[v1.AuditResponse](f.t, f.get("/v1/audit/queries"), http.StatusOK)
+		if len(got.Queries) >= n {
+			return got.Queries
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	f.t.Fatalf("%d reads did not reach the audit", n)
+	return nil
+}
+
+// auditEntry puts a record with a known id into a fresh audit.
+func (f *fixture) auditEntry() {
+	f.t.Helper()
+	audit, err := auditlog.Open("audit", auditlog.Options{FS: vfs.NewMem(), Now: func() time.Time { return time.Unix(1, 0) }})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = audit.Close() }) // it was read
+	f.server.KeepAudit(audit)
+	f.do(http.MethodGet, "/v1/query?"+question, "", "X-Agent-Id: "+strings.Repeat("ab", 32))
+	f.audited(1)
+}
+
+// Reads that name an agent are recorded with the claims that answered; others
+// are not; switched off, nothing is.
+func TestReadsOfAgentsAreAudited(t *testing.T) {
+	f := newFixture(t)
+	nausea(f)
+	f.skeptic("")
+	agent, other := strings.Repeat("ab", 32), strings.Repeat("cd", 32)
+	for _, target := range []string{"/v1/skeptic?" + question, "/v1/query?" + question + "&lens=consensus&limit=2", "/v1/assertions/" + strings.Repeat("0", 64)} {
+		f.do(http.MethodGet, target, "", "X-Agent-Id: "+agent, "X-Request-Id: r1")
+	}
+	f.do(http.MethodGet, "/v1/layered?"+question, "", "X-Agent-Id: "+other)
+	f.do(http.MethodGet, "/v1/layered?"+question, "", "X-Agent-Id: nonsense")
+	all := f.audited(3)
+	if len(all) != 3 || all[0].Path != "/v1/layered" || len(all[0].Claims) != 6 || all[0].AgentID.String() != other {
+		t.Fatalf("%+v", all)
+	}
+	query := all[1]
+	if query.Path != "/v1/query" || len(query.Claims) != 2 || query.RequestID != "r1" || query.AskedAt != now || query.Index == 0 || query.Node != "n1" {
+		t.Errorf("%+v", query)
+	}
+	one := read[v1.AuditRecord](t, f.get("/v1/audit/query/"+query.ID), http.StatusOK)
+	if text(t, one) != text(t, query) {
+		t.Errorf("alone %+v", one)
+	}
+	of := read[v1.AuditResponse](t, f.get("/v1/audit/queries?limit=1&agent_id="+agent), http.StatusOK)
+	if len(of.Queries) != 1 || of.NextCursor == "" {
+		t.Fatalf("first page %+v", of)
+	}
+	of = read[v1.AuditResponse](t, f.get("/v1/audit/queries?agent_id="+agent+"&cursor="+of.NextCursor), http.StatusOK)
+	if len(of.Queries) != 1 || of.Queries[0].Path != "/v1/skeptic" || of.NextCursor != "" {
+		t.Errorf("second page %+v", of)
+	}
+	f.server.KeepAudit(nil)
+	refused(t, f.get("/v1/audit/queries"), http.StatusNotFound, v1.CodeNotFound)
+	refused(t, f.get("/v1/audit/query/n1-1"), http.StatusNotFound, v1.CodeNotFound)
+	f.do(http.MethodGet, "/v1/skeptic?"+question, "", "X-Agent-Id: "+agent)
 }

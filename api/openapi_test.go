@@ -280,6 +280,16 @@ func calls(t *testing.T) map[string][]call {
 		"GET /v1/lenses":    {{target: "/v1/lenses"}, {target: "/v1/lenses?x"}},
 		"GET /v1/feed":      {{target: "/v1/feed", prepare: everyKind}, {target: "/v1/feed?after=x"}},
 		"GET /v1/watch":     {{target: "/v1/watch?after=0&limit=1"}, {target: "/v1/watch?after=0", prepare: func(f *fixture) { f.store.readErr = api503 }}},
+		"GET /v1/audit/queries": {
+			{target: "/v1/audit/queries", prepare: func(f *fixture) {
+				f.do(http.MethodGet, "/v1/skeptic?"+question, "", "X-Agent-Id: "+strings.Repeat("ab", 32))
+				f.audited(1)
+			}}, {target: "/v1/audit/queries?cursor=x"}, {target: "/v1/audit/queries?agent_id=1"},
+		},
+		"GET /v1/audit/query/{id}": {
+			{target: "/v1/audit/query/n1-1000000", prepare: func(f *fixture) { f.auditEntry() }},
+			{target: "/v1/audit/query/n2-1"}, {target: "/v1/audit/query/x"}, {target: "/v1/audit/query/n1-1"},
+		},
 		"GET /v1/diff": {
 			{target: fmt.Sprintf("/v1/diff?subject=Semaglutide&from=%d&to=%d&axis=as_of", now-200*day, now)},
 			{target: "/v1/diff?subject=Semaglutide&from=1&to=2"}, {target: "/v1/diff?subject=Semaglutide&from=3&to=2"}, {target: "/v1/diff?from=1&to=2"},

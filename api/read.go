@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
 )
 
 // known reports whether a Store said what kind of failure err is.
@@ -58,9 +59,15 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 		if err != nil {
 			return err
 		}
-		body, index, err := s.runPlan(reader{ctx: ctx, server: s, view: view, at: at, known: demand.KnownAt}, run)
+		r := reader{ctx: ctx, server: s, view: view, at: at, known: demand.KnownAt}
+		body, index, claims, err := s.runPlan(r, run, q, s.audited(c))
 		if err != nil {
 			return err
+		}
+		if s.audited(c) {
+			if err := s.record(c, index, demand.Level, claims); err != nil {
+				return err
+			}
 		}
 		setIndex(c, index)
 		c.Response().Header()[v1.HeaderConsistency] = []string{demand.Level.String()}
@@ -69,11 +76,14 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 }
 
 // runPlan runs a plan on a view and closes the view. The body holds nothing of
-// it any more.
-func (s *Server) runPlan(r reader, run readPlan) (body any, index uint64, err error) {
+// it any more. For an audited read it names the claims behind the answer.
+func (s *Server) runPlan(r reader, run readPlan, q url.Values, audited bool) (body any, index uint64, claims []assertion.Hash, err error) {
 	defer func() { err = errors.Join(err, r.view.Close()) }()
 	body, err = run(r)
-	return body, r.index(), err
+	if err == nil && audited {
+		claims, err = r.answering(body, q)
+	}
+	return body, r.index(), claims, err
 }
 
 // decayTime is the time that confidences decay to: as_of, else known_at, else

@@ -237,3 +237,18 @@ func watchDoc() operation {
 		codes:   []string{v1.CodeUnknownLens, v1.CodeInvalidParameter, v1.CodeMissingParameter, v1.CodeOverloaded, v1.CodeRecovering, v1.CodeStopping, v1.CodeNodeFailed},
 	}
 }
+
+func auditQueriesDoc() operation {
+	return operation{id: "auditQueries", tag: tagHistory, summary: "Who asked this node what",
+		description: "Reads that named an agent in X-Agent-Id, newest first. Each node keeps its own, a bounded number of them.",
+		params:      slices.Concat([]paramDoc{{in: inQuery, name: "agent_id", schema: hashSchema, description: "Reads of this agent."}}, listParams(), []paramDoc{cursorParam()}),
+		answers:     []answerDoc{{http.StatusOK, "The reads.", v1.MediaJSON, "AuditResponse"}},
+		codes:       []string{v1.CodeInvalidParameter, v1.CodeBadCursor, v1.CodeNotFound}}
+}
+
+func auditQueryDoc() operation {
+	return operation{id: "auditQuery", tag: tagHistory, summary: "One audited read",
+		params:  []paramDoc{{in: inPath, name: "id", schema: nameSchema, required: true, example: "n1-1735689600000000", description: "Its id."}},
+		answers: []answerDoc{{http.StatusOK, "The read.", v1.MediaJSON, "AuditRecord"}},
+		codes:   []string{v1.CodeInvalidParameter, v1.CodeNotFound}}
+}

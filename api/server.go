@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/internal/auditlog"
 )
 
 // The time-outs and bounds of HTTPServer. A client that is slower than these
@@ -39,6 +41,7 @@ type Server struct {
 	scans    chan struct{}
 	watches  chan struct{}
 	scores   atomic.Pointer[decodedScores]
+	audit    atomic.Pointer[auditlog.Log]
 	draining context.Context // ends when an http.Server of HTTPServer shuts down, and with it the watches
 	drain    context.CancelFunc
 	buffers  sync.Pool // of *bytes.Buffer

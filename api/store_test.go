@@ -24,6 +24,7 @@ import (
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/internal/auditlog"
 )
 
 // now is the clock of every test.
@@ -246,6 +247,7 @@ type fixture struct {
 	server   *api.Server
 	log      *bytes.Buffer
 	registry *prometheus.Registry
+	audit    *auditlog.Log
 }
 
 func newFixture(t testing.TB, options ...func(*api.Config)) *fixture {
@@ -253,6 +255,17 @@ func newFixture(t testing.TB, options ...func(*api.Config)) *fixture {
 	f := unattached(t, options...)
 	f.store = newStore(t)
 	f.server.Attach("n1", f.store)
+	audit, err := auditlog.Open("audit", auditlog.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.audit = audit
+	t.Cleanup(func() {
+		if err := audit.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f.server.KeepAudit(audit)
 	return f
 }
 

@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stemedb/stemedb/api"
+	"github.com/stemedb/stemedb/internal/auditlog"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/internal/version"
 	"github.com/stemedb/stemedb/node"
@@ -91,12 +93,33 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, errors.Join(err, p.web.Close())}
 	}
+	audit, failure := p.openAudit() // behind the node's lock of the data directory
+	if audit != nil {
+		server.KeepAudit(audit)
+	}
 	server.Attach(n.ID(), store{n})
-	var failure error
-	if !signalled {
+	if failure == nil && !signalled {
 		failure = p.wait(n)
 	}
-	return errors.Join(failure, p.stop(n, failure == nil))
+	failure = errors.Join(failure, p.stop(n, failure == nil))
+	if audit != nil {
+		failure = errors.Join(failure, audit.Close())
+	}
+	return failure
+}
+
+// openAudit opens the audit of queries in the data directory; nil if it is
+// switched off.
+func (p *process) openAudit() (*auditlog.Log, error) {
+	if !p.settings.AuditEnabled {
+		return nil, nil //nolint:nilnil // no audit is what the operator wants
+	}
+	dir := filepath.Join(p.settings.Node.DataDir, "audit")
+	audit, err := auditlog.Open(dir, auditlog.Options{MaxEntries: p.settings.AuditMaxEntries, Logger: p.log})
+	if err != nil {
+		return nil, &codedError{exitError, err}
+	}
+	return audit, nil
 }
 
 // listen begins to serve HTTP. Until a store is attached the server answers

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -61,6 +62,17 @@ func trustSettings() []Setting {
 			Help: "Permits listening beyond loopback without protection. This version has no authentication: whoever reaches the HTTP port may read and write."},
 		{Name: "accept-v1-signatures", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AcceptV1 }),
 			Help: "Accepts legacy signatures, which do not cover the object (docs/signing.md). They are marked in every answer."},
+		{Name: "audit-enabled", Default: "true", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AuditEnabled }),
+			Help: "Keeps the reads that name an agent in X-Agent-Id, behind the answers (/v1/audit/queries)."},
+		{Name: "audit-max-entries", Default: "100000", Kind: Number,
+			set: func(s *Server, v string) (err error) {
+				s.AuditMaxEntries, err = strconv.Atoi(v)
+				if err == nil && s.AuditMaxEntries < 1 {
+					err = errors.New("at least 1 is possible")
+				}
+				return err
+			},
+			Help: "Reads that a node keeps; the oldest make room."},
 		{Name: "tls-cert", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCert }),
 			Help: "The node's certificate (PEM) for node-to-node TLS; with tls-key and tls-ca."},
 		{Name: "tls-key", Kind: Path, set: text(func(s *Server) *string { return &s.TLSKey }),

@@ -30,6 +30,8 @@ type Server struct {
 	HTTPAddr        string
 	AllowInsecure   bool
 	AcceptV1        bool
+	AuditEnabled    bool
+	AuditMaxEntries int
 	LogLevel        slog.Level
 	LogFormat       string // "json" or "text"
 	ShutdownTimeout time.Duration
