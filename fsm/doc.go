@@ -4,7 +4,8 @@
 // # What it owns
 //
 //   - The commands: type byte, version byte, the proposer's clock, body. They
-//     are the format of the log and of every later upgrade.
+//     are the format of the log and of every later upgrade. What users write is
+//     one command of many entries, each with its kind (assertion.Kind).
 //   - ApplyBatch: however many entries raft hands over become one index batch,
 //     data and applied (index, term, committed_at) together.
 //   - The database folder of the index and its replacement by a snapshot.

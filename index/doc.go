@@ -9,6 +9,11 @@
 //   - The aggregates: of every question the support of each value by source
 //     class, kept current with each write, so that the skeptic, consensus and
 //     layered cost as much as there are distinct values, not claims.
+//   - Everything else of the log, in log order and never changed: votes, epochs,
+//     supersessions, sources, aliases, labels and the rest, found through one
+//     space of lookups (lookups.go). So a view can show what was known at any
+//     committed_at (history.go, retraction.go), and the feed is a walk.
+//   - The list of contested questions, a hint that each node keeps for itself.
 //   - The running count, and a set digest (LtHash) of all records that does not
 //     depend on the order or the log they came through.
 //   - Batches (one writer), views (any number of readers), iterators, cursors,
@@ -29,6 +34,8 @@
 //     new one, a removed claim leaves nothing behind, and nothing is ever
 //     rebuilt. The time of the read comes in only when a sum is evaluated:
 //     × 2^(−T / half-life).
+//   - A retraction of a source changes nothing but a set: its voices are taken out
+//     of the aggregates as they are read.
 //   - Damage on disk is an error (ErrCorrupt), told once and remembered, and
 //     never a missing or wrong record.
 //

@@ -7,7 +7,9 @@
 //     finds them by name;
 //   - the tie rule that every lens ends in: larger support, then newest claim,
 //     then smallest canonical bytes of the value;
-//   - skeptic and layered, whose full answers say more than a winner;
+//   - skeptic, layered and constraints, whose full answers say more than a winner;
+//   - filters, which leave claims out before another lens resolves, and the
+//     grouping of values that count as one;
 //   - the reduction of claims to what counts: of a voice (signer, source) only
 //     the newest claim.
 //
