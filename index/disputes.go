@@ -92,7 +92,9 @@ func (b *Batch) writeDisputes() error {
 				if err != nil {
 					return err
 				}
-				d.filed = uint16(math.Round(score * math.MaxUint16))
+				// Never 0: decay alone may make a contested question of any that has
+				// several values.
+				d.filed = max(1, uint16(math.Round(score*math.MaxUint16)))
 			}
 		}
 		if d.filed != was.filed {
