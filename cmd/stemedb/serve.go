@@ -93,11 +93,11 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, errors.Join(err, p.web.Close())}
 	}
+	server.Attach(n.ID(), store{n})
 	audit, failure := p.openAudit() // behind the node's lock of the data directory
 	if audit != nil {
 		server.KeepAudit(audit)
 	}
-	server.Attach(n.ID(), store{n})
 	if failure == nil && !signalled {
 		failure = p.wait(n)
 	}

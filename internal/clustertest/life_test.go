@@ -121,6 +121,7 @@ func TestAJoinAddressThatSpeaksHTTPIsExplained(t *testing.T) {
 			t.Errorf("the explanation does not name %s: %s", want, line)
 		}
 	}
+	stray.WaitFor("the node answers", func() bool { return stray.Status(n) != nil }) // it may log before it serves
 	if stray.Status(n).ClusterID != "" {
 		t.Error("a node without a cluster calls itself a member of one")
 	}
