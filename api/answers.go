@@ -27,12 +27,11 @@ func (s *Server) lenses(c echo.Context) error {
 
 // planConstraints is GET /v1/constraints.
 func planConstraints(_ echo.Context, q url.Values) (readPlan, error) {
-	of := url.Values{}
-	for name, values := range q {
-		of[name] = values
+	f, err := subjectOnly(q)
+	if err != nil {
+		return nil, err
 	}
-	of.Set("predicate", lens.MustUse) // each of the three in turn
-	a, err := askQuestion(of)
+	a, err := askOf(f, q)
 	if err != nil {
 		return nil, err
 	}
@@ -70,18 +69,16 @@ type diffRequest struct {
 }
 
 func diffParams(q url.Values) (d diffRequest, err error) {
-	of := url.Values{}
-	for name, values := range q {
-		of[name] = values
+	read := subjectOnly // and each predicate of it in turn
+	if q.Has("predicate") {
+		read = question
 	}
-	if !q.Has("predicate") {
-		of.Set("predicate", "*") // each predicate of the subject in turn
-	}
-	if d.ask, err = askQuestion(of); err != nil {
+	f, err := read(q)
+	if err != nil {
 		return d, err
 	}
-	if !q.Has("predicate") {
-		d.ask.filter.Predicate = ""
+	if d.ask, err = askOf(f, q); err != nil {
+		return d, err
 	}
 	if d.lens, err = lensParam(q, "consensus"); err != nil {
 		return d, err
@@ -239,6 +236,6 @@ func (d *diffRequest) question(before, after reader, predicate string) (*v1.Ques
 	list(hasList, had, &out.Added)
 	list(hadList, has, &out.Removed)
 	out.Before, out.After = *then, *now
-	out.Changed = (then.Winner == nil) != (now.Winner == nil) || then.Winner != nil && *then.Winner != *now.Winner
+	out.Changed = !then.SameWinner(now)
 	return out, truncated, nil
 }

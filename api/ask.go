@@ -24,11 +24,18 @@ type ask struct {
 	explain bool
 }
 
-// askQuestion reads everything that a question may be asked with.
-func askQuestion(q url.Values) (a ask, err error) {
-	if a.filter, err = question(q); err != nil {
-		return a, err
+// askQuestion reads a question and everything that it may be asked with.
+func askQuestion(q url.Values) (ask, error) {
+	f, err := question(q)
+	if err != nil {
+		return ask{}, err
 	}
+	return askOf(f, q)
+}
+
+// askOf reads what may be asked beside the claims that f selects.
+func askOf(f assertion.Filter, q url.Values) (a ask, err error) {
+	a.filter = f
 	if a.aliases, err = flag(q, "aliases", true); err != nil {
 		return a, err
 	}
@@ -73,24 +80,13 @@ func (r reader) input(a ask, needs lens.Needs) (lens.Input, error) {
 	if aggregated {
 		in, err = r.aggregates(a.filter, needs)
 	} else {
-		in, err = r.scan(a, names, nil)
+		in, err = r.scan(a, names)
 	}
 	if err != nil {
 		return in, err
 	}
 	in.Index, in.Parameters, in.Aliases = r.index(), parameters(a, r), aliasNames(names, joins)
 	return in, r.provide(&in, needs)
-}
-
-// inputOf is input with a choice of its own of the claims that count.
-func (r reader) inputOf(a ask, l lens.Lens, counts func(*assertion.Claim) bool) (lens.Input, error) {
-	a.filter.Superseded, a.filter.Retracted = false, true
-	in, err := r.scan(a, []string{a.filter.Subject}, counts)
-	if err != nil {
-		return in, err
-	}
-	in.Index = r.index()
-	return in, r.provide(&in, l.Needs())
 }
 
 // entity is the names that a question is read under.
@@ -122,7 +118,7 @@ func (r reader) aggregates(f assertion.Filter, needs lens.Needs) (lens.Input, er
 
 // scan reads the claims on a question under its names. Only scanSlots scans run
 // at once, for each may hold many claims in memory.
-func (r reader) scan(a ask, names []string, counts func(*assertion.Claim) bool) (in lens.Input, err error) {
+func (r reader) scan(a ask, names []string) (in lens.Input, err error) {
 	select {
 	case r.server.scans <- struct{}{}:
 	case <-r.ctx.Done():
@@ -138,11 +134,7 @@ func (r reader) scan(a ask, names []string, counts func(*assertion.Claim) bool) 
 		if err != nil {
 			return in, err
 		}
-		for _, claim := range more {
-			if counts == nil || counts(claim) {
-				claims = append(claims, claim)
-			}
-		}
+		claims = append(claims, more...)
 		scanned, truncated = scanned+read, truncated || cut
 	}
 	grouping := a.grouping

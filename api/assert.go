@@ -29,13 +29,18 @@ func (s *Server) assert(c echo.Context) error {
 	if err := claim.Verify(s.verification()); err != nil {
 		return err
 	}
-	result, err := s.write(c, store, []assertion.Entry{claim})
+	return s.put(c, store, claim)
+}
+
+// put stores one verified entry and answers what became of it.
+func (s *Server) put(c echo.Context, store Store, entry assertion.Entry) error {
+	result, err := s.write(c, store, []assertion.Entry{entry})
 	if err != nil {
 		return err
 	}
 	setIndex(c, result.Index)
 	outcome := result.Results[0]
-	if f := refusal(outcome); f != nil {
+	if f := entryRefusal(entry, outcome); f != nil {
 		return f
 	}
 	status, code := status(outcome.Outcome), http.StatusOK

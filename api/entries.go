@@ -1,8 +1,6 @@
 package api
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/api/v1"
@@ -32,20 +30,7 @@ func accept(limit int64, decode func(c echo.Context, body []byte) (assertion.Ent
 		if err := s.hold(entry); err != nil {
 			return err
 		}
-		result, err := s.write(c, store, []assertion.Entry{entry})
-		if err != nil {
-			return err
-		}
-		setIndex(c, result.Index)
-		outcome := result.Results[0]
-		if f := entryRefusal(entry, outcome); f != nil {
-			return f
-		}
-		status, code := status(outcome.Outcome), http.StatusOK
-		if status == v1.StatusCreated {
-			code = http.StatusCreated
-		}
-		return s.answer(c, code, v1.MediaJSON, v1.AssertResponse{Hash: outcome.Hash, Status: status, Index: result.Index})
+		return s.put(c, store, entry)
 	})
 }
 
@@ -69,6 +54,9 @@ func (s *Server) hold(entry assertion.Entry) error {
 
 // entryRefusal is the fault of an outcome that refuses an entry.
 func entryRefusal(entry assertion.Entry, r EntryResult) *fault {
+	if entry.Kind() == assertion.KindAssertion {
+		return refusal(r)
+	}
 	switch r.Outcome {
 	case NotOwner:
 		return &fault{code: v1.CodeNotOwner, field: "agent_id",

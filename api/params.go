@@ -81,17 +81,37 @@ func missing(name, fix string) error {
 
 // question reads subject and predicate where both must be given exactly.
 func question(q url.Values) (assertion.Filter, error) {
-	f := assertion.Filter{Subject: norm.NFC.String(q.Get("subject")), Predicate: norm.NFC.String(q.Get("predicate"))}
+	f, err := exactSubject(q)
+	if err != nil {
+		return f, err
+	}
+	if f.Predicate = norm.NFC.String(q.Get("predicate")); f.Predicate == "" {
+		return f, missing("predicate", "name one predicate: a question is a subject and a predicate")
+	}
+	err = narrow(&f, q)
+	return f, err
+}
+
+// subjectOnly reads a subject that must be given exactly, for answers about
+// several predicates of it.
+func subjectOnly(q url.Values) (assertion.Filter, error) {
+	f, err := exactSubject(q)
+	if err != nil {
+		return f, err
+	}
+	err = narrow(&f, q)
+	return f, err
+}
+
+func exactSubject(q url.Values) (assertion.Filter, error) {
+	f := assertion.Filter{Subject: norm.NFC.String(q.Get("subject"))}
 	switch {
 	case f.Subject == "":
 		return f, missing("subject", "name one subject: a question is a subject and a predicate")
 	case strings.HasSuffix(f.Subject, "*"):
 		return f, invalid("subject", "a prefix, where one subject is wanted", "name one subject: a question is a subject and a predicate")
-	case f.Predicate == "":
-		return f, missing("predicate", "name one predicate: a question is a subject and a predicate")
 	}
-	err := narrow(&f, q)
-	return f, err
+	return f, nil
 }
 
 // selection reads every filter; none is required.

@@ -167,27 +167,34 @@ func (r reader) impact(h assertion.Hash, l lens.Lens, limit int) (*v1.ImpactResp
 	return out, nil
 }
 
+// questionImpact reads the claims on a question once and resolves them with
+// those on the source and without.
 func (r reader) questionImpact(question assertion.Question, h assertion.Hash, l lens.Lens) (*v1.QuestionImpact, error) {
-	a := ask{filter: assertion.Filter{Subject: question.Subject, Predicate: question.Predicate}}
-	counts := func(counts func(*assertion.Claim) bool) (*assertion.ObjectValue, error) {
-		in, err := r.inputOf(a, l, counts)
+	f := assertion.Filter{Subject: question.Subject, Predicate: question.Predicate, Retracted: true}
+	in, err := r.scan(ask{filter: f}, []string{f.Subject})
+	if err != nil {
+		return nil, err
+	}
+	in.Index = r.index()
+	if err := r.provide(&in, l.Needs()); err != nil {
+		return nil, err
+	}
+	outcome := func(drops func(*assertion.Claim) bool) (*v1.Outcome, error) {
+		kept, _ := in.Without(drops)
+		resolution, err := l.Resolve(kept)
 		if err != nil {
 			return nil, err
 		}
-		resolution, err := l.Resolve(in)
-		if err != nil || resolution.Winner == nil {
-			return nil, err
-		}
-		return &resolution.Winner.Object, nil
+		return fromOutcome(resolution), nil
 	}
-	out := &v1.QuestionImpact{Subject: question.Subject, Predicate: question.Predicate}
-	var err error
-	if out.With, err = counts(func(c *assertion.Claim) bool { return !c.SourceRetracted || c.SourceHash == h }); err != nil {
+	with, err := outcome(func(c *assertion.Claim) bool { return c.SourceRetracted && c.SourceHash != h })
+	if err != nil {
 		return nil, err
 	}
-	if out.Without, err = counts(func(c *assertion.Claim) bool { return !c.SourceRetracted && c.SourceHash != h }); err != nil {
+	without, err := outcome(func(c *assertion.Claim) bool { return c.SourceRetracted || c.SourceHash == h })
+	if err != nil {
 		return nil, err
 	}
-	out.Changes = (out.With == nil) != (out.Without == nil) || out.With != nil && *out.With != *out.Without
-	return out, nil
+	return &v1.QuestionImpact{Subject: question.Subject, Predicate: question.Predicate,
+		With: with.Winner, Without: without.Winner, Changes: !with.SameWinner(without)}, nil
 }

@@ -246,7 +246,7 @@ func (w *watch) resolve(first bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if !first && w.last != nil && sameWinner(w.last, outcome) {
+	if !first && w.last != nil && w.last.SameAnswer(outcome) {
 		return nil
 	}
 	change := v1.ResolutionChange{Position: v1.FormatPosition(w.after), Subject: w.ask.filter.Subject, Predicate: w.ask.filter.Predicate,
@@ -256,12 +256,6 @@ func (w *watch) resolve(first bool) (err error) {
 	}
 	w.last = outcome
 	return w.send(v1.WatchResolution, change.Position, change)
-}
-
-// sameWinner reports whether two outcomes give the same answer with the same
-// status.
-func sameWinner(a, b *v1.Outcome) bool {
-	return a.Status == b.Status && (a.Winner == nil) == (b.Winner == nil) && (a.Winner == nil || *a.Winner == *b.Winner)
 }
 
 // send queues one event.

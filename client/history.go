@@ -275,7 +275,7 @@ func (w *watch) take(change Change) bool {
 	w.after = change.Position
 	if r := change.Resolution; r != nil {
 		if r.First && w.last != nil {
-			if sameAnswer(w.last, &r.After) {
+			if w.last.SameAnswer(&r.After) {
 				return true
 			}
 			r.First, r.Before = false, *w.last
@@ -284,10 +284,6 @@ func (w *watch) take(change Change) bool {
 	}
 	w.stopped = !w.yield(change, nil)
 	return !w.stopped
-}
-
-func sameAnswer(a, b *v1.Outcome) bool {
-	return a.Status == b.Status && (a.Winner == nil) == (b.Winner == nil) && (a.Winner == nil || *a.Winner == *b.Winner)
 }
 
 // maxEventBytes bounds one event: a claim of 64 KiB, as JSON, fits.

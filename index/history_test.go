@@ -143,15 +143,7 @@ func TestThePastNeverChanges(t *testing.T) {
 			log++
 			clock += rapid.Uint64Range(0, 2).Draw(t, "pause")
 			e := drawEntry(t, claims, epochs)
-			batch, err := db.NewBatch()
-			if err != nil {
-				t.Fatal(err)
-			}
-			outcome := put(t, batch, e, assertion.Commit{Position: assertion.Position{Index: log}, At: clock})
-			batch.SetApplied(Applied{Index: log, Term: 1, CommittedAt: clock})
-			if err := cmp.Or(batch.Commit(), batch.Close()); err != nil {
-				t.Fatal(err)
-			}
+			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: clock})
 			if outcome == Created {
 				switch e := e.(type) {
 				case *assertion.Assertion:
@@ -191,9 +183,14 @@ func viewing(t *rapid.T, db *DB, look func(*View)) {
 	look(v)
 }
 
-func put(t *rapid.T, batch *Batch, e assertion.Entry, c assertion.Commit) Outcome {
+// put applies a log entry of its own that holds e.
+func put(t *rapid.T, db *DB, e assertion.Entry, c assertion.Commit) Outcome {
+	batch, err := db.NewBatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Close()
 	var outcome Outcome
-	var err error
 	if a, ok := e.(*assertion.Assertion); ok {
 		outcome, err = batch.Assert(a, a.ContentHash(), c)
 	} else {
@@ -204,6 +201,10 @@ func put(t *rapid.T, batch *Batch, e assertion.Entry, c assertion.Commit) Outcom
 		outcome, _, err = batch.Put(e, record, c)
 	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	batch.SetApplied(Applied{Index: c.Index, Term: 1, CommittedAt: c.At})
+	if err := batch.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	return outcome
@@ -260,15 +261,7 @@ func TestTheFeedIsTheLog(t *testing.T) {
 		var want []string
 		for log := uint64(1); log <= uint64(rapid.IntRange(1, 20).Draw(t, "entries")); log++ {
 			e := drawEntry(t, claims, nil)
-			batch, err := db.NewBatch()
-			if err != nil {
-				t.Fatal(err)
-			}
-			outcome := put(t, batch, e, assertion.Commit{Position: assertion.Position{Index: log}, At: log})
-			batch.SetApplied(Applied{Index: log, Term: 1, CommittedAt: log})
-			if err := cmp.Or(batch.Commit(), batch.Close()); err != nil {
-				t.Fatal(err)
-			}
+			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: log})
 			kind := e.Kind()
 			switch a, ok := e.(*assertion.Assertion); {
 			case outcome == Cosigned:

@@ -85,8 +85,8 @@ func seqAtEnd(key []byte) (s seq, err error) {
 	return s, nil
 }
 
-// storedEntry is an entry as spaceEntry keeps it: version, kind, committed_at,
-// record.
+// entryHead is the length of what stands before the record of an entry in
+// spaceEntry: version, kind, committed_at.
 const entryHead = 10
 
 func encodeEntry(k assertion.Kind, at uint64, record []byte) []byte {

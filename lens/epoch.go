@@ -20,7 +20,7 @@ func (l epoch) Rule() string {
 func (l epoch) Needs() Needs { return l.inner.Needs() | NeedsTally | NeedsClaims | NeedsEpochs }
 
 func (l epoch) Resolve(in Input) (*Resolution, error) {
-	kept, dropped := in.without(func(c *assertion.Claim) bool {
+	kept, dropped := in.Without(func(c *assertion.Claim) bool {
 		if c.Epoch == nil {
 			return false
 		}

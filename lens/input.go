@@ -20,8 +20,8 @@ func FromClaims(subject, predicate string, claims []*assertion.Claim, at uint64,
 	return in
 }
 
-// without is the same input without the claims that drops names.
-func (in Input) without(drops func(*assertion.Claim) bool) (out Input, dropped int) {
+// Without is the same input without the claims that drops names.
+func (in Input) Without(drops func(*assertion.Claim) bool) (out Input, dropped int) {
 	kept := make([]*assertion.Claim, 0, len(in.Stated))
 	for _, c := range in.Stated {
 		if drops(c) {

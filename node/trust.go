@@ -39,7 +39,7 @@ func (n *Node) keepTrust() {
 // committed after the state that the newest one was computed from.
 func (n *Node) refreshTrust() error {
 	began := time.Now()
-	scores, held, err := n.computeTrust()
+	scores, err := n.computeTrust()
 	if err != nil || scores == nil {
 		return err
 	}
@@ -52,39 +52,31 @@ func (n *Node) refreshTrust() error {
 	if _, err := n.Write(ctx, Caller{}, &assertion.Computed{Of: assertion.KindTrust, Index: scores.Index, Data: data}); err != nil {
 		return err
 	}
-	n.log.Info("computed the trust in agents", "hash", scores.Hash(), "agents", len(scores.Agents), "before", held, "took", time.Since(began).Round(time.Millisecond).String())
+	n.log.Info("computed the trust in agents", "hash", scores.Hash(), "agents", len(scores.Agents), "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
-// computeTrust returns nil if the newest trust holds.
-func (n *Node) computeTrust() (*trust.Scores, assertion.Hash, error) {
+// computeTrust returns nil if the newest trust holds. It is asked with every
+// tick, so that it looks at the place of the last change first.
+func (n *Node) computeTrust() (*trust.Scores, error) {
 	view, err := n.fsm.View()
 	if err != nil {
-		return nil, assertion.Hash{}, err
+		return nil, err
 	}
 	defer view.Close()
-	computed, found, err := view.Computed(assertion.KindTrust)
-	if err != nil {
-		return nil, assertion.Hash{}, err
-	}
-	var held assertion.Hash
-	since := uint64(0)
-	if found {
-		since = computed.Entry.Index
-		if old, err := trust.Decode(computed.Entry.Data); err == nil {
-			held = old.Hash()
-		}
-	}
 	newest, err := view.NewestTrustChange()
-	if err != nil || newest.Index <= since {
-		return nil, held, err
+	if err != nil || newest.Index == 0 {
+		return nil, err
+	}
+	computed, found, err := view.Computed(assertion.KindTrust)
+	if err != nil || found && newest.Index <= computed.Entry.Index {
+		return nil, err
 	}
 	in, err := trustInput(view)
 	if err != nil {
-		return nil, held, err
+		return nil, err
 	}
-	scores, err := trust.Compute(in)
-	return scores, held, err
+	return trust.Compute(in)
 }
 
 // trustInput reads what trust rests on.

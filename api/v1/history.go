@@ -265,6 +265,20 @@ type Outcome struct {
 	Voices        uint64                 `json:"voices"`
 }
 
+// SameWinner reports whether two outcomes have the same winner, or both none.
+func (o *Outcome) SameWinner(other *Outcome) bool {
+	if o.Winner == nil || other.Winner == nil {
+		return o.Winner == other.Winner
+	}
+	return *o.Winner == *other.Winner
+}
+
+// SameAnswer reports whether two outcomes have the same winner and status: what
+// a watch of an answer tells apart.
+func (o *Outcome) SameAnswer(other *Outcome) bool {
+	return o.Status == other.Status && o.SameWinner(other)
+}
+
 // ConflictsResponse answers GET /v1/conflicts.
 type ConflictsResponse struct {
 	Questions  []ContestedQuestion `json:"questions"`

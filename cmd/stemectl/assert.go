@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/client"
 )
@@ -160,19 +162,7 @@ func assertCommand(a *app) *cobra.Command {
 				}
 				claim.Sign(key, uint64(time.Now().Unix()))
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Assert(cmd.Context(), claim)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, answer, func(w io.Writer) {
-				row(w, "status", answer.Status)
-				row(w, "hash", answer.Hash)
-				row(w, "index", answer.Index)
-			})
+			return a.store(cmd, func(ctx context.Context, c *client.Client) (*v1.AssertResponse, error) { return c.Assert(ctx, claim) })
 		},
 	}
 	f.add(cmd)
@@ -189,15 +179,9 @@ func prepareCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Prepare(cmd.Context(), claim)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, answer, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.PrepareResponse, error) {
+				return c.Prepare(ctx, claim)
+			}, func(w io.Writer, answer *v1.PrepareResponse) {
 				row(w, "hash", answer.Hash)
 				row(w, "content", answer.Content)
 				row(w, "sign", answer.Sign)

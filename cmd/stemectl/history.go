@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,15 +25,9 @@ func constraintsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Constraints(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.ConstraintsResponse, error) {
+				return c.Constraints(ctx, q)
+			}, func(w io.Writer, got *v1.ConstraintsResponse) {
 				row(w, "VERDICT", "THING", "CONFLICT", "BECAUSE")
 				for _, c := range got.Constraints {
 					for i, reason := range c.Reasons {
@@ -80,15 +75,9 @@ func conflictsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "conflicts", Short: "List the most contested questions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Conflicts(cmd.Context(), f.query())
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.ConflictsResponse, error) {
+				return c.Conflicts(ctx, f.query())
+			}, func(w io.Writer, got *v1.ConflictsResponse) {
 				row(w, "SUBJECT", "PREDICATE", "CONFLICT", "STATUS", "LEADING", "SHARE", "VALUES", "VOICES")
 				for _, q := range got.Questions {
 					row(w, q.Subject, q.Predicate, fmt.Sprintf("%.4f", q.ConflictScore), q.Status, shorten(q.Leading.String(), 60), percent(q.Share), q.Values, q.Voices)
@@ -107,15 +96,9 @@ func subjectsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "subjects", Short: "List the subjects and their predicates", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Subjects(cmd.Context(), prefix, f.query())
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.SubjectsResponse, error) {
+				return c.Subjects(ctx, prefix, f.query())
+			}, func(w io.Writer, got *v1.SubjectsResponse) {
 				row(w, "SUBJECT", "PREDICATES")
 				for _, s := range got.Subjects {
 					row(w, s.Subject, fmt.Sprint(s.Predicates))
@@ -133,15 +116,9 @@ func lensesCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "lenses", Short: "List the lenses with their rules and formulas", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Lenses(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.LensesResponse, error) {
+				return c.Lenses(ctx)
+			}, func(w io.Writer, got *v1.LensesResponse) {
 				for _, l := range got.Lenses {
 					row(w, l.Name, l.Rule)
 					row(w, "", l.Formula)
@@ -165,15 +142,9 @@ func traceCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Trace(cmd.Context(), h, depth, q)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) { printTrace(w, got) })
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.TraceResponse, error) {
+				return c.Trace(ctx, h, depth, q)
+			}, func(w io.Writer, got *v1.TraceResponse) { printTrace(w, got) })
 		},
 	}
 	f.readFlags.add(cmd)
@@ -233,15 +204,9 @@ func diffCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Diff(cmd.Context(), q, begin, end, asOf)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.DiffResponse, error) {
+				return c.Diff(ctx, q, begin, end, asOf)
+			}, func(w io.Writer, got *v1.DiffResponse) {
 				row(w, "PREDICATE", "BEFORE", "AFTER", "ADDED", "REMOVED")
 				for _, d := range got.Questions {
 					row(w, d.Predicate, value(d.Before.Winner), value(d.After.Winner), len(d.Added), len(d.Removed))
@@ -264,15 +229,9 @@ func conceptCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "concept NAME", Short: "Show one entity: its names, predicates and place", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Concept(cmd.Context(), args[0], client.Query{})
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.ConceptResponse, error) {
+				return c.Concept(ctx, args[0], client.Query{})
+			}, func(w io.Writer, got *v1.ConceptResponse) {
 				row(w, "canonical", got.Canonical)
 				row(w, "names", fmt.Sprint(got.Names))
 				row(w, "predicates", fmt.Sprint(got.Predicates))
@@ -294,15 +253,9 @@ func trustCommand(a *app) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Trust(cmd.Context(), agent, client.Query{Predicate: predicate})
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.TrustResponse, error) {
+				return c.Trust(ctx, agent, client.Query{Predicate: predicate})
+			}, func(w io.Writer, got *v1.TrustResponse) {
 				row(w, "trust", fmt.Sprintf("%.4f (%s)", got.Trust, got.Basis))
 				row(w, "TrustRank", fmt.Sprintf("%.4f", got.TrustRank))
 				row(w, "gold labels", fmt.Sprintf("%d right, %d wrong", got.Right, got.Wrong))
@@ -323,15 +276,9 @@ func feedCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "feed", Short: "List changes in the order of the log", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			got, err := c.Feed(cmd.Context(), after, limit, f.consistency())
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, got, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.FeedResponse, error) {
+				return c.Feed(ctx, after, limit, f.consistency())
+			}, func(w io.Writer, got *v1.FeedResponse) {
 				row(w, "POSITION", "COMMITTED", "KIND", "WHAT")
 				for i := range got.Events {
 					e := &got.Events[i]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,7 +12,21 @@ import (
 
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/client"
 )
+
+// fetch asks the cluster and shows the answer.
+func fetch[T any](a *app, cmd *cobra.Command, ask func(context.Context, *client.Client) (*T, error), table func(io.Writer, *T)) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	answer, err := ask(cmd.Context(), c)
+	if err != nil {
+		return err
+	}
+	return a.show(cmd, answer, func(w io.Writer) { table(w, answer) })
+}
 
 // show prints an answer: as JSON for programs, or by table for people.
 func (a *app) show(cmd *cobra.Command, answer any, table func(w io.Writer)) error {

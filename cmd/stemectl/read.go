@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -145,15 +146,9 @@ func getCommand(a *app) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			claim, err := c.Get(cmd.Context(), h, f.consistency())
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, claim, func(w io.Writer) { claimDetails(w, &claim.Assertion) })
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.AssertionDetail, error) {
+				return c.Get(ctx, h, f.consistency())
+			}, func(w io.Writer, claim *v1.AssertionDetail) { claimDetails(w, &claim.Assertion) })
 		},
 	}
 	f.add(cmd)
@@ -258,15 +253,9 @@ func skepticCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Skeptic(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, answer, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.SkepticResponse, error) {
+				return c.Skeptic(ctx, q)
+			}, func(w io.Writer, answer *v1.SkepticResponse) {
 				row(w, "status", answer.Status)
 				row(w, "conflict score", fmt.Sprintf("%.4f", answer.ConflictScore))
 				row(w, "disagreement", fmt.Sprintf("%.4f", answer.Disagreement))
@@ -301,15 +290,9 @@ func layeredCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Layered(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, answer, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.LayeredResponse, error) {
+				return c.Layered(ctx, q)
+			}, func(w io.Writer, answer *v1.LayeredResponse) {
 				if answer.Winner != nil {
 					row(w, "answer", answer.Winner.Object)
 				}

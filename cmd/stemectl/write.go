@@ -18,15 +18,7 @@ import (
 
 // store runs a write and shows what became of it.
 func (a *app) store(cmd *cobra.Command, write func(context.Context, *client.Client) (*v1.AssertResponse, error)) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	answer, err := write(cmd.Context(), c)
-	if err != nil {
-		return err
-	}
-	return a.show(cmd, answer, func(w io.Writer) {
+	return fetch(a, cmd, write, func(w io.Writer, answer *v1.AssertResponse) {
 		row(w, "status", answer.Status)
 		row(w, "hash", answer.Hash)
 		row(w, "index", answer.Index)
@@ -244,15 +236,9 @@ func goldCommand(a *app) *cobra.Command {
 }
 
 func (a *app) gold(cmd *cobra.Command) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	answer, err := c.Gold(cmd.Context(), client.Query{})
-	if err != nil {
-		return err
-	}
-	return a.show(cmd, answer, func(w io.Writer) {
+	return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.GoldResponse, error) {
+		return c.Gold(ctx, client.Query{})
+	}, func(w io.Writer, answer *v1.GoldResponse) {
 		row(w, "SUBJECT", "PREDICATE", "RIGHT", "INDEX")
 		for _, l := range answer.Labels {
 			row(w, l.Subject, l.Predicate, l.Object, l.LogIndex)
@@ -344,15 +330,9 @@ func sourceShowCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Source(cmd.Context(), h, client.Query{})
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, answer, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.SourceResponse, error) {
+				return c.Source(ctx, h, client.Query{})
+			}, func(w io.Writer, answer *v1.SourceResponse) {
 				row(w, "hash", answer.Hash)
 				row(w, "title", answer.Title)
 				row(w, "uri", answer.URI)
@@ -374,15 +354,9 @@ func sourceImpactCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Impact(cmd.Context(), h, client.Query{Lens: lens})
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, answer, func(w io.Writer) {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.ImpactResponse, error) {
+				return c.Impact(ctx, h, client.Query{Lens: lens})
+			}, func(w io.Writer, answer *v1.ImpactResponse) {
 				row(w, "claims", fmt.Sprintf("%d by %d agents; %d derived from them elsewhere", answer.Claims, answer.Agents, answer.Derived))
 				row(w, "answers", fmt.Sprintf("%d of %d depend on it", answer.Changed, len(answer.Questions)))
 				row(w)
