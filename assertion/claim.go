@@ -52,8 +52,12 @@ type Claim struct {
 func (c *Claim) Visible() bool { return c.Stage.Visible() && !c.Superseded }
 
 // NewerClaim reports whether a is newer than b: by timestamp, then by commit.
-func NewerClaim(a, b *Claim) bool {
-	return cmp.Or(cmp.Compare(a.Timestamp, b.Timestamp), a.Commit.Compare(b.Commit.Position)) > 0
+func NewerClaim(a, b *Claim) bool { return NewestFirst(a, b) < 0 }
+
+// NewestFirst orders claims for a sort: by falling timestamp, then by falling
+// commit.
+func NewestFirst(a, b *Claim) int {
+	return cmp.Or(cmp.Compare(b.Timestamp, a.Timestamp), b.Commit.Compare(a.Commit.Position))
 }
 
 // Filter selects claims. A zero field selects all, but for Lifecycles, whose

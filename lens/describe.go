@@ -23,6 +23,7 @@ func Describe() []Description {
 		"authority":   "score = max effective confidence within the strongest source class that states the value; confidence = score",
 		"votes":       "score = Σ over claims of the newest vote weights; confidence = score / Σ of all weights",
 		"trust":       "score = Σ over voices of confidence × trust(agent, predicate); confidence = score / Σ of all scores",
+		"truth":       "score = P(value | voices, reliability of each agent on the predicate), by the method chosen for the predicate (docs/truth.md); confidence = score",
 		"layered":     "per class: support share; the whole = winner of the strongest class with claims",
 		"skeptic":     "share = support / Σ support, support = Σ over voices of effective confidence × class weight; conflict_score = −Σ p ln p / ln n",
 		"constraints": "per thing: support of must_use and requires against that of forbidden",

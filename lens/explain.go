@@ -28,6 +28,8 @@ type VoiceWeight struct {
 	// where the lens looks at them.
 	Votes *VoteSum
 	Trust *TrustScore
+	// Truth is what the voice weighs for the truth lens.
+	Truth *TruthWeight
 }
 
 // Explain lists the voices behind an answer to in, heaviest first. The input
@@ -38,6 +40,10 @@ func Explain(in Input, e *Explanation) {
 		stated[c.Hash] = c.Object
 	}
 	all := make([]VoiceWeight, 0, len(in.Claims))
+	var weights []TruthWeight
+	if in.Truth != nil && in.Truth.Hash() != (assertion.Hash{}) {
+		weights = weighed(in, candidates(in.Tally)).Weights
+	}
 	for v := range voices(in.Claims) {
 		c := v.claim
 		w := VoiceWeight{
@@ -54,6 +60,9 @@ func Explain(in Input, e *Explanation) {
 		if in.Trust != nil {
 			score := in.Trust.Trust(v.agent, c.Predicate)
 			w.Trust = &score
+		}
+		if weights != nil {
+			w.Truth = &weights[len(all)]
 		}
 		all = append(all, w)
 	}

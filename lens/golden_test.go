@@ -30,7 +30,61 @@ func (trusted) Hash() assertion.Hash { return assertion.Hash{42} }
 // withAll gives an input whatever a lens may need.
 func withAll(in lens.Input) lens.Input {
 	in.Trust, in.Votes, in.SupersededEpochs = trusted{}, map[assertion.Hash]lens.VoteSum{}, map[assertion.Hash]assertion.Hash{}
+	in.Truth = believed{}
 	return in
+}
+
+// believed is a TruthModel that believes a value as much as its voices' agents
+// are relied on: 3 for each voice of the agent named, 1 for any other.
+type believed struct{ agent string }
+
+func (m believed) Weigh(_ string, values int, voices []lens.TruthVoice) lens.TruthVerdict {
+	v := lens.TruthVerdict{Method: "test", Choice: "the only one", Beliefs: make([]float64, values), Weights: make([]lens.TruthWeight, len(voices))}
+	var sum float64
+	for i, voice := range voices {
+		v.Weights[i] = lens.TruthWeight{Reliability: 0.25, Basis: "test", Independence: 1}
+		if voice.Agent == assertion.AgentID(blake3.Sum256([]byte(m.agent))) {
+			v.Weights[i].Reliability = 0.75
+		}
+		v.Beliefs[voice.Value] += v.Weights[i].Reliability
+		sum += v.Weights[i].Reliability
+	}
+	for i := range v.Beliefs {
+		v.Beliefs[i] /= sum
+	}
+	return v
+}
+
+func (m believed) Hash() assertion.Hash {
+	if m.agent == "" {
+		return assertion.Hash{}
+	}
+	return assertion.Hash{43}
+}
+
+// x says a with 0.75; y and z say b with 0.25 each: a has 0.75 of 1.25 = 0.6.
+// Without a model b wins, by consensus.
+func TestGoldenTruth(t *testing.T) {
+	a, b := assertion.Text("a"), assertion.Text("b")
+	in := input(said{"x", "1", a, assertion.Expert, 0.5, 0, 1}, said{"y", "2", b, assertion.Expert, 0.5, 0, 2}, said{"z", "3", b, assertion.Expert, 0.5, 0, 3})
+	r := resolve(t, "truth", in)
+	if r.Winner.Object != b || r.Explanation.Lens != "truth" || !strings.Contains(r.Explanation.Decision, "by consensus") {
+		t.Errorf("without a model: %+v", r)
+	}
+	in.Truth = believed{"x"}
+	r = resolve(t, "truth", in)
+	if r.Winner.Object != a || *r.Explanation.TruthHash != (assertion.Hash{43}) || r.Explanation.Method != "test" {
+		t.Errorf("with one: %+v", r)
+	}
+	near(t, "confidence", r.Confidence, 0.6)
+	lens.Explain(in, &r.Explanation)
+	for _, w := range r.Explanation.Weights {
+		want := 0.25
+		if w.Object == a {
+			want = 0.75
+		}
+		near(t, "reliability", w.Truth.Reliability, want)
+	}
 }
 
 // Two claims for a with weights 0.9 + 0.3 and one for b with 0.8: a has 1.2 of

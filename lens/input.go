@@ -39,15 +39,7 @@ func (in Input) Without(drops func(*assertion.Claim) bool) (out Input, dropped i
 // voices, newest first.
 func current(claims []*assertion.Claim) []*assertion.Claim {
 	sorted := slices.Clone(claims)
-	slices.SortFunc(sorted, func(a, b *assertion.Claim) int {
-		switch {
-		case assertion.NewerClaim(a, b):
-			return -1
-		case assertion.NewerClaim(b, a):
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(sorted, assertion.NewestFirst)
 	kept := sorted[:0]
 	for v := range voices(sorted) {
 		if len(kept) == 0 || kept[len(kept)-1] != v.claim {

@@ -24,6 +24,8 @@ const (
 	NeedsVotes
 	// NeedsTrust asks for Input.Trust.
 	NeedsTrust
+	// NeedsTruth asks for Input.Truth.
+	NeedsTruth
 	// NeedsEpochs asks for Input.SupersededEpochs.
 	NeedsEpochs
 )
@@ -60,6 +62,8 @@ type Input struct {
 	Votes map[assertion.Hash]VoteSum
 	// Trust is the trust in the agents behind the claims.
 	Trust TrustSource
+	// Truth is what was learnt about the reliability of agents.
+	Truth TruthModel
 	// SupersededEpochs maps each epoch that is replaced or retracted to the one
 	// that does.
 	SupersededEpochs map[assertion.Hash]assertion.Hash
@@ -124,7 +128,7 @@ var ErrNotForQuestion = errors.New("the lens does not answer this question")
 
 // All returns every lens in the order of docs/lenses.md.
 func All() []Lens {
-	return []Lens{recency{}, consensus{}, confidence{}, authority{}, votes{}, trust{}, layered{}, skeptic{}, constraints{},
+	return []Lens{recency{}, consensus{}, confidence{}, authority{}, votes{}, trust{}, truth{}, layered{}, skeptic{}, constraints{},
 		epoch{recency{}}}
 }
 

@@ -44,6 +44,11 @@ type Explanation struct {
 	Joined  []Joined
 	// TrustHash names the trust that weighed the voices, nil if none did.
 	TrustHash *assertion.Hash
+	// TruthHash names the model of the truth lens, nil if it was not asked;
+	// Method is the method that the predicate is resolved by, MethodChoice why.
+	TruthHash    *assertion.Hash
+	Method       string
+	MethodChoice string
 	// Weights are the voices behind the answer, filled in by Explain, the
 	// heaviest first and at most MaxWeights; Unlisted counts the rest.
 	Weights  []VoiceWeight

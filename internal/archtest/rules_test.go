@@ -18,15 +18,17 @@ var rooms = []room{
 	{"assertion", nil},
 	{"lens", []string{"assertion"}},
 	{"lens/trust", []string{"assertion", "lens"}},
+	{"lens/truth", []string{"assertion", "lens"}},
 	{"index", []string{"assertion"}},
 	{"fsm", []string{"assertion", "index"}},
 	{"transport", []string{"assertion"}},
 	{"sync/gossip", []string{"assertion"}},
 	{"sync/convergence", []string{"assertion", "sync/gossip"}},
-	{"node", []string{"assertion", "lens", "lens/trust", "index", "fsm", "transport", "sync/gossip", "sync/convergence"}},
+	{"node", []string{"assertion", "lens", "lens/trust", "lens/truth", "index", "fsm", "transport", "sync/gossip", "sync/convergence"}},
 	{"api/v1", []string{"assertion"}},
+	{"api/receipt", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1"}},
 	{"client", []string{"assertion", "api/v1"}},
-	{"api", []string{"assertion", "lens", "lens/trust", "api/v1"}},
+	{"api", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1", "api/receipt"}},
 }
 
 // names that say nothing about what a package is for.

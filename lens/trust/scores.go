@@ -8,10 +8,10 @@ import (
 	"math"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/zeebo/blake3"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/detcbor"
 	"github.com/stemedb/stemedb/lens"
 )
 
@@ -214,34 +214,21 @@ func (s *Scores) Trust(agent assertion.AgentID, predicate string) lens.TrustScor
 
 // Encode writes the scores: a version byte, then deterministic CBOR.
 func (s *Scores) Encode() ([]byte, error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := mode.Marshal(s)
+	raw, err := detcbor.Encode(encodingVersion, s)
 	if err != nil {
 		return nil, fmt.Errorf("encode trust scores: %w", err)
 	}
-	return append([]byte{encodingVersion}, raw...), nil
+	return raw, nil
 }
 
 // Decode reads what Encode wrote, and nothing else: the error wraps ErrEncoding.
 func Decode(b []byte) (*Scores, error) {
-	if len(b) == 0 || b[0] != encodingVersion {
-		return nil, fmt.Errorf("%w: unknown version", ErrEncoding)
-	}
-	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxArrayElements: MaxRecords + MaxAgents,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, IndefLength: cbor.IndefLengthForbidden}.DecMode()
-	if err != nil {
-		return nil, err
-	}
 	s := &Scores{}
-	if err := mode.Unmarshal(b[1:], s); err != nil {
+	if err := detcbor.Decode(b, encodingVersion, MaxRecords+MaxAgents, s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
-	again, err := s.Encode()
-	if err != nil || !bytes.Equal(again, b) || !s.sound() {
-		return nil, fmt.Errorf("%w: not in the one form that is written", ErrEncoding)
+	if !s.sound() {
+		return nil, fmt.Errorf("%w: out of range or out of order", ErrEncoding)
 	}
 	s.hash = blake3.Sum256(b)
 	return s, nil
@@ -264,6 +251,23 @@ func (s *Scores) sound() bool {
 		}
 	}
 	return true
+}
+
+// Only is the part of the scores that the trust in some agents on one predicate
+// rests on.
+func (s *Scores) Only(of func(assertion.AgentID) bool, predicate string) *Scores {
+	part := &Scores{Index: s.Index, At: s.At, Seeds: s.Seeds, Rounds: s.Rounds, Agents: []Agent{}, Records: []Record{}}
+	for _, a := range s.Agents {
+		if of(a.Agent) {
+			part.Agents = append(part.Agents, a)
+		}
+	}
+	for _, r := range s.Records {
+		if r.Predicate == predicate && of(r.Agent) {
+			part.Records = append(part.Records, r)
+		}
+	}
+	return part
 }
 
 // RecordsOf returns the records of an agent, by predicate.
