@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"sync/atomic"
 
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/lens"
 	"github.com/stemedb/stemedb/lens/trust"
+	"github.com/stemedb/stemedb/lens/truth"
 )
 
 // ask is a question and how it is to be read.
@@ -22,6 +24,8 @@ type ask struct {
 	grouping lens.Grouping
 	// explain lists the voices behind the answer.
 	explain bool
+	// receipt wants the node's signed statement of the answer.
+	receipt bool
 }
 
 // askQuestion reads a question and everything that it may be asked with.
@@ -75,7 +79,7 @@ func (r reader) input(a ask, needs lens.Needs) (lens.Input, error) {
 		return lens.Input{}, err
 	}
 	var in lens.Input
-	aggregated := r.known == nil && len(names) == 1 && !narrowed(a.filter) && !a.grouping.Any() && !a.explain &&
+	aggregated := r.known == nil && len(names) == 1 && !narrowed(a.filter) && !a.grouping.Any() && !a.explain && !a.receipt &&
 		needs&^(lens.NeedsTally|lens.NeedsNewest) == 0
 	if aggregated {
 		in, err = r.aggregates(a.filter, needs)
@@ -172,7 +176,12 @@ func (r reader) provide(in *lens.Input, needs lens.Needs) (err error) {
 		}
 	}
 	if needs&lens.NeedsTrust != 0 {
-		in.Trust, err = r.trust()
+		if in.Trust, err = r.trust(); err != nil {
+			return err
+		}
+	}
+	if needs&lens.NeedsTruth != 0 {
+		in.Truth, err = r.truth()
 	}
 	return err
 }
@@ -182,16 +191,14 @@ func (r reader) provide(in *lens.Input, needs lens.Needs) (err error) {
 func (r reader) voteSums(claims []*assertion.Claim) (map[assertion.Hash]lens.VoteSum, error) {
 	sums := map[assertion.Hash]lens.VoteSum{}
 	for _, claim := range claims {
-		votes, err := r.view.Votes(claim.Hash)
+		votes, err := r.counted(claim.Hash)
 		if err != nil {
 			return nil, err
 		}
 		var sum lens.VoteSum
 		for _, v := range votes {
-			if v.Entry.Timestamp <= r.at {
-				sum.Weight += v.Entry.Weight
-				sum.Voters++
-			}
+			sum.Weight += v.Weight
+			sum.Voters++
 		}
 		if sum.Voters > 0 {
 			sums[claim.Hash] = sum
@@ -202,30 +209,42 @@ func (r reader) voteSums(claims []*assertion.Claim) (map[assertion.Hash]lens.Vot
 
 // trust is the newest trust in agents; that of nobody if none was computed yet.
 func (r reader) trust() (*trust.Scores, error) {
-	computed, found, err := r.view.Computed(assertion.KindTrust)
-	if err != nil || !found {
-		return nil, err
-	}
-	if held := r.server.scores.Load(); held != nil && held.commit == computed.Commit {
-		return held.scores, nil
-	}
-	scores, err := trust.Decode(computed.Entry.Data)
-	if err != nil {
-		return nil, fmt.Errorf("the trust of log index %d: %w", computed.Commit.Index, err)
-	}
-	r.server.scores.Store(&decodedScores{computed.Commit, scores})
-	return scores, nil
+	return newest(r.view, assertion.KindTrust, &r.server.scores, trust.Decode)
 }
 
-// decodedScores are kept because decoding them costs more than reading them.
-type decodedScores struct {
+// truth is the newest model of the truth lens; nil if none was learnt yet.
+func (r reader) truth() (*truth.Model, error) {
+	return newest(r.view, assertion.KindTruth, &r.server.model, truth.Decode)
+}
+
+// computed is a result of a background computation, kept because decoding it
+// costs more than reading it.
+type computed[T any] struct {
 	commit assertion.Commit
-	scores *trust.Scores
+	result *T
+}
+
+// newest is the newest result of a kind that the view knows, nil if there is
+// none.
+func newest[T any](view View, kind assertion.Kind, last *atomic.Pointer[computed[T]], decode func([]byte) (*T, error)) (*T, error) {
+	found, ok, err := view.Computed(kind)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if held := last.Load(); held != nil && held.commit == found.Commit {
+		return held.result, nil
+	}
+	result, err := decode(found.Entry.Data)
+	if err != nil {
+		return nil, fmt.Errorf("the %v of log index %d: %w", kind, found.Commit.Index, err)
+	}
+	last.Store(&computed[T]{found.Commit, result})
+	return result, nil
 }
 
 // outcome resolves a question and says in short how.
 func (r reader) outcome(a ask, l lens.Lens) (*v1.Outcome, error) {
-	resolution, err := r.resolve(a, l)
+	_, resolution, err := r.resolve(a, l)
 	if err != nil {
 		return nil, err
 	}

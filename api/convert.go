@@ -88,6 +88,7 @@ func fromExplanation(e lens.Explanation) v1.Explanation {
 		Values: e.Values, Voices: e.Voices, At: e.At, Index: e.Index,
 		Source: string(e.Source), Scanned: e.Scanned, Truncated: e.Truncated,
 		Aliases: e.Aliases, Joined: fromJoined(e.Joined), TrustHash: e.TrustHash,
+		TruthHash: e.TruthHash, Method: e.Method, MethodChoice: e.MethodChoice,
 		Weights: fromWeights(e.Weights), Unlisted: e.Unlisted,
 	}
 }
@@ -115,6 +116,9 @@ func fromWeights(all []lens.VoiceWeight) []v1.VoiceWeight {
 		}
 		if w.Trust != nil {
 			out[i].Trust, out[i].TrustBasis = &w.Trust.Value, w.Trust.Basis
+		}
+		if w.Truth != nil {
+			out[i].Reliability, out[i].ReliabilityBasis, out[i].Independence = &w.Truth.Reliability, w.Truth.Basis, &w.Truth.Independence
 		}
 	}
 	return out

@@ -14,10 +14,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/stemedb/stemedb/api"
+	"github.com/stemedb/stemedb/api/receipt"
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/internal/auditlog"
+	"github.com/stemedb/stemedb/lens"
 	"github.com/stemedb/stemedb/lens/trust"
+	"github.com/stemedb/stemedb/lens/truth"
 )
 
 func vote(name string, claim assertion.Hash, weight float64) *assertion.Vote {
@@ -80,10 +83,110 @@ func computeTrust(f *fixture) {
 		&assertion.Seeds{Agents: []assertion.AgentID{assertion.AgentOf(key("x"))}})
 }
 
+// learnTruth stores a model that was learnt from 30 questions in which x is
+// right against y every time, as a gold label says.
+func learnTruth(f *fixture) *truth.Model {
+	f.t.Helper()
+	var labels []assertion.Recorded[*assertion.Label]
+	for i := range 30 {
+		labels = append(labels, assertion.Recorded[*assertion.Label]{Commit: assertion.Commit{Position: assertion.Position{Index: 9}},
+			Entry: &assertion.Label{Subject: fmt.Sprint(i), Predicate: "nausea_rate", Object: assertion.Number(1)}})
+	}
+	b := truth.NewBuilder(labels)
+	for i := range 30 {
+		for j, agent := range []string{"x", "y"} {
+			b.Add(&assertion.Claim{SignatureCommits: make([]assertion.Commit, 1), Assertion: assertion.Assertion{Subject: fmt.Sprint(i), Predicate: "nausea_rate",
+				Object: assertion.Number(float64(1 + j)), Confidence: 1, Signatures: []assertion.Signature{{AgentID: assertion.AgentOf(key(agent))}}}})
+		}
+	}
+	model, err := b.Learn(7, now)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	data, err := model.Encode()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.record(&assertion.Computed{Of: assertion.KindTruth, Index: 7, Data: data})
+	return model
+}
+
+// The truth lens answers by what was learnt, names it, and shows what each
+// voice weighs; before anything was learnt it answers by consensus.
+func TestTruthLens(t *testing.T) {
+	f := newFixture(t)
+	says := func(agent string, value float64) {
+		a := claim()
+		a.Object, a.SourceHash = assertion.Number(value), assertion.Hash{byte(value)}
+		f.put(signed(a, agent))
+	}
+	says("x", 1)
+	says("y", 2)
+	says("stranger", 2)
+	if r := f.resolved("truth", ""); r.Winner.Object != assertion.Number(2) || !r.Explanation.TruthHash.IsZero() {
+		t.Errorf("before: %+v", r)
+	}
+	model := learnTruth(f)
+	r := f.resolved("truth", "&explain=true")
+	if r.Winner.Object != assertion.Number(1) || *r.Explanation.TruthHash != model.Hash() || r.Explanation.Method == "" || r.Explanation.MethodChoice == "" {
+		t.Errorf("after: %+v", r)
+	}
+	for _, w := range r.Explanation.Weights {
+		if right := w.Object == assertion.Number(1); (*w.Reliability > 0.8) != right || *w.Independence != 1 {
+			t.Errorf("%v: reliability %v by %q", w.Object, *w.Reliability, w.ReliabilityBasis)
+		}
+	}
+}
+
+// Every resolved answer can be had with a receipt that holds by itself; it is
+// signed by the node and states the very answer.
+func TestReceipts(t *testing.T) {
+	f := newFixture(t)
+	nausea(f)
+	everyKind(f)
+	f.store.clock++ // so that now has passed
+	check := func(what string, got *v1.Receipt) *receipt.Report {
+		t.Helper()
+		if got == nil {
+			t.Fatalf("%s: no receipt", what)
+		}
+		report, err := receipt.Verify(got)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if key, _ := f.store.Sign(nil); got.NodeKey != key {
+			t.Errorf("%s: signed by %s", what, got.NodeKey)
+		}
+		return report
+	}
+	for _, name := range lens.Names() {
+		if name == "constraints" {
+			continue
+		}
+		for _, more := range []string{"", "&tolerance=30%25&hierarchy=true", "&include=retracted,superseded", fmt.Sprintf("&as_of=%d", now), fmt.Sprintf("&known_at=%d", now)} {
+			answer := read[v1.QueryResponse](t, f.get("/v1/query?receipt=true&lens="+name+"&"+question+more), http.StatusOK)
+			check(name+more, answer.Receipt)
+			if won := answer.Resolution.Winner; won == nil || *answer.Receipt.Statement.Answer.Object != won.Object || answer.Receipt.Statement.Index != answer.Index {
+				t.Errorf("%s%s: %+v", name, more, answer.Receipt.Statement)
+			}
+		}
+	}
+	if votes := check("votes", read[v1.QueryResponse](t, f.get("/v1/query?receipt=true&lens=votes&include=retracted,superseded&"+question), http.StatusOK).Receipt).Votes; votes != 1 {
+		t.Errorf("%d votes", votes)
+	}
+	check("skeptic", f.skeptic("&receipt=true").Receipt)
+	check("layered", read[v1.LayeredResponse](t, f.get("/v1/layered?receipt=true&"+question), http.StatusOK).Receipt)
+	if f.skeptic("").Receipt != nil {
+		t.Error("a receipt that nobody asked for")
+	}
+	refused(t, f.get("/v1/query?receipt=true&"+question), http.StatusBadRequest, v1.CodeInvalidParameter)
+}
+
 // everyKind stores an entry of every kind.
 func everyKind(f *fixture) {
 	f.t.Helper()
 	computeTrust(f)
+	learnTruth(f)
 	hash := claim().ContentHash()
 	f.put(signed(claim(), "colleague"))
 	f.record(vote("x", hash, 1), epoch("x", "2026", nil), retraction("x", hash), endorsement("x", "y"),
@@ -355,7 +458,7 @@ func TestFeedIsCompleteAndOrdered(t *testing.T) {
 		kinds[e.Kind] = true
 	}
 	for k := assertion.KindAssertion; k <= assertion.KindCosignature; k++ {
-		if k != assertion.KindClock && k != assertion.KindTruth && !kinds[k.String()] {
+		if k != assertion.KindClock && !kinds[k.String()] {
 			t.Errorf("the feed lacks a %s", k)
 		}
 	}

@@ -184,17 +184,19 @@ func calls(t *testing.T) map[string][]call {
 		"GET /v1/query": {
 			{target: "/v1/query"}, {target: "/v1/query?limit=1"}, {target: "/v1/query?subject=Nothing"},
 			{target: "/v1/query?" + question + "&lens=recency"}, {target: "/v1/query?" + question + "&lens=consensus"},
+			{target: "/v1/query?" + question + "&lens=votes&receipt=true"}, {target: "/v1/query?" + question + "&lens=epoch,truth&explain=true&receipt=true"},
+			{target: "/v1/query?" + question + "&receipt=true"},
 			{target: "/v1/query?" + question + "&lens=authority&min_confidence=0.1&lifecycle=Proposed&source_class=Clinical&agent_id=" +
 				strings.Repeat("0", 64) + "&source_hash=" + strings.Repeat("0", 64) + "&epoch=" + strings.Repeat("0", 64)},
 			{target: "/v1/query?lens=none&" + question}, {target: "/v1/query?cursor=x"}, {target: "/v1/query?nope=1"},
 			{target: "/v1/query", prepare: noLeader}, {target: "/v1/query", prepare: tooLate}, {target: "/v1/query", prepare: detached},
 		},
 		"GET /v1/skeptic": {
-			{target: "/v1/skeptic?" + question}, {target: "/v1/skeptic?limit=1&" + question}, {target: "/v1/skeptic?min_confidence=0.5&" + question},
+			{target: "/v1/skeptic?" + question}, {target: "/v1/skeptic?limit=1&" + question}, {target: "/v1/skeptic?receipt=true&" + question}, {target: "/v1/skeptic?min_confidence=0.5&" + question},
 			{target: "/v1/skeptic?subject=Nothing&predicate=p"}, {target: "/v1/skeptic"}, {target: "/v1/skeptic?" + question, prepare: noLeader},
 		},
 		"GET /v1/layered": {
-			{target: "/v1/layered?" + question}, {target: "/v1/layered?subject=Nothing&predicate=p"}, {target: "/v1/layered"},
+			{target: "/v1/layered?" + question}, {target: "/v1/layered?receipt=true&" + question}, {target: "/v1/layered?subject=Nothing&predicate=p"}, {target: "/v1/layered"},
 			{target: "/v1/layered?" + question, prepare: tooLate},
 		},
 		"POST /v1/vote": {

@@ -27,7 +27,7 @@ func planQuery(_ echo.Context, q url.Values) (readPlan, error) {
 	if q.Has("lens") {
 		return planResolution(q, cursor, limit)
 	}
-	for _, name := range []string{"tolerance", "hierarchy", "explain"} {
+	for _, name := range []string{"tolerance", "hierarchy", "explain", "receipt"} {
 		if q.Has(name) {
 			return nil, invalid(name, "without lens there is no answer that it bears on", "add lens, or remove it")
 		}
@@ -52,12 +52,16 @@ func planResolution(q url.Values, cursor string, limit int) (readPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := askQuestion(q)
+	a, err := askForReceipt(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		resolution, err := r.resolve(a, l)
+		in, resolution, err := r.resolve(a, l)
+		if err != nil {
+			return nil, err
+		}
+		signed, err := r.receipt(a, l, in, resolution)
 		if err != nil {
 			return nil, err
 		}
@@ -70,29 +74,28 @@ func planResolution(q url.Values, cursor string, limit int) (readPlan, error) {
 			left := a.SourceClass.EffectiveConfidence(a.Confidence, a.Timestamp, r.at)
 			a.EffectiveConfidence = &left
 		}
-		page.Resolution = fromResolution(resolution, limit)
+		page.Resolution, page.Receipt = fromResolution(resolution, limit), signed
 		return page, nil
 	}, nil
 }
 
 // resolve answers a question by a lens, with the voices if the reader wants an
 // explanation.
-func (r reader) resolve(a ask, l lens.Lens) (*lens.Resolution, error) {
-	in, err := r.input(a, l.Needs())
-	if err != nil {
-		return nil, err
+func (r reader) resolve(a ask, l lens.Lens) (in lens.Input, resolution *lens.Resolution, err error) {
+	if in, err = r.input(a, l.Needs()); err != nil {
+		return in, nil, err
 	}
-	resolution, err := l.Resolve(in)
+	resolution, err = l.Resolve(in)
 	if errors.Is(err, lens.ErrNotForQuestion) {
-		return nil, invalid("lens", err.Error(), "choose another lens, or another question")
+		return in, nil, invalid("lens", err.Error(), "choose another lens, or another question")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lens %s: %w", l.Name(), err)
+		return in, nil, fmt.Errorf("lens %s: %w", l.Name(), err)
 	}
 	if a.explain {
 		lens.Explain(in, &resolution.Explanation)
 	}
-	return resolution, nil
+	return in, resolution, nil
 }
 
 // page reads one page of the claims that a question or a selection has. Under
@@ -158,12 +161,12 @@ func planSkeptic(_ echo.Context, q url.Values) (readPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := askQuestion(q)
+	a, err := askForReceipt(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		in, err := r.input(a, lens.NeedsTally)
+		in, signed, err := r.whole(a, "skeptic")
 		if err != nil {
 			return nil, err
 		}
@@ -171,18 +174,20 @@ func planSkeptic(_ echo.Context, q url.Values) (readPlan, error) {
 		if a.explain {
 			lens.Explain(in, &result.Explanation)
 		}
-		return fromSkeptic(in, result, limit), nil
+		answer := fromSkeptic(in, result, limit)
+		answer.Receipt = signed
+		return answer, nil
 	}, nil
 }
 
 // planLayered is GET /v1/layered.
 func planLayered(_ echo.Context, q url.Values) (readPlan, error) {
-	a, err := askQuestion(q)
+	a, err := askForReceipt(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		in, err := r.input(a, lens.NeedsTally)
+		in, signed, err := r.whole(a, "layered")
 		if err != nil {
 			return nil, err
 		}
@@ -190,6 +195,8 @@ func planLayered(_ echo.Context, q url.Values) (readPlan, error) {
 		if a.explain {
 			lens.Explain(in, &result.Explanation)
 		}
-		return fromLayered(in, result), nil
+		answer := fromLayered(in, result)
+		answer.Receipt = signed
+		return answer, nil
 	}, nil
 }

@@ -296,7 +296,7 @@ func TestQueryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		t.Errorf("the store was asked %d times for requests that cannot be answered", len(f.store.demands))
 	}
 	p := refused(t, f.get("/v1/query?lens=majority&"+question), http.StatusBadRequest, v1.CodeUnknownLens)
-	if !strings.Contains(p.Detail, "recency, consensus, confidence, authority, votes, trust, layered, skeptic") {
+	if !strings.Contains(p.Detail, "recency, consensus, confidence, authority, votes, trust, truth, layered, skeptic") {
 		t.Errorf("the names are not listed: %s", p.Detail)
 	}
 	p = refused(t, f.get("/v1/layered?limit=1&"+question), http.StatusBadRequest, v1.CodeUnknownParameter)

@@ -122,7 +122,7 @@ func queryDoc() operation {
 			{in: inQuery, name: "predicate", schema: nameSchema, example: "nausea_rate", description: "Exact."},
 			{in: inQuery, name: "lens", schema: `{"type":"string"}`, example: "consensus",
 				description: "How to resolve the question: " + strings.Join(lens.Names(), ", ") + "; a filter may stand before another lens, as in epoch,consensus."},
-		}, filterParams(), askParams(), pastParams(), listParams(), []paramDoc{
+		}, filterParams(), askParams(), receiptParam(), pastParams(), listParams(), []paramDoc{
 			{in: inQuery, name: "cursor", schema: `{"type":"string","minLength":1}`, description: "`next_cursor` of the page before, with the same filters."},
 		}, consistencyParams()),
 		answers: []answerDoc{{http.StatusOK, "Claims and resolution.", v1.MediaJSON, "QueryResponse"}},
@@ -134,7 +134,7 @@ func skepticDoc() operation {
 	return operation{
 		id: "skeptic", tag: tagAnswers, summary: "How contested a question is",
 		description: "Every value of the question with its share of the support, and how much they disagree: `conflict_score` is the entropy of the shares over ln(values), `disagreement` is 1 − the largest share.",
-		params:      slices.Concat(questionParams(), filterParams(), askParams(), pastParams(), listParams(), consistencyParams()),
+		params:      slices.Concat(questionParams(), filterParams(), askParams(), receiptParam(), pastParams(), listParams(), consistencyParams()),
 		answers:     []answerDoc{{http.StatusOK, "The values by falling share.", v1.MediaJSON, "SkepticResponse"}},
 		codes:       readCodes(),
 	}
@@ -144,7 +144,7 @@ func layeredDoc() operation {
 	return operation{
 		id: "layered", tag: tagAnswers, summary: "The answer of each source class",
 		description: "Each source class resolved on its own, strongest first; the winner of the strongest class with claims is that of the whole.",
-		params:      slices.Concat(questionParams(), filterParams(), askParams(), pastParams(), consistencyParams()),
+		params:      slices.Concat(questionParams(), filterParams(), askParams(), receiptParam(), pastParams(), consistencyParams()),
 		answers:     []answerDoc{{http.StatusOK, "The classes with claims.", v1.MediaJSON, "LayeredResponse"}},
 		codes:       readCodes(),
 	}

@@ -29,6 +29,12 @@ func askParams() []paramDoc {
 	}
 }
 
+// receiptParam asks for a receipt.
+func receiptParam() []paramDoc {
+	return []paramDoc{{in: inQuery, name: "receipt", schema: `{"type":"boolean","default":false}`, example: "true",
+		description: "Adds the node's signed statement of the answer with the claims that it follows from, at most 1000; `stemectl verify-receipt` checks it without a node."}}
+}
+
 // pastParams choose a past state.
 func pastParams() []paramDoc {
 	return []paramDoc{

@@ -11,6 +11,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/internal/auditlog"
+	"github.com/stemedb/stemedb/lens/trust"
+	"github.com/stemedb/stemedb/lens/truth"
 )
 
 // The time-outs and bounds of HTTPServer. A client that is slower than these
@@ -40,7 +42,8 @@ type Server struct {
 	attached atomic.Pointer[attachment]
 	scans    chan struct{}
 	watches  chan struct{}
-	scores   atomic.Pointer[decodedScores]
+	scores   atomic.Pointer[computed[trust.Scores]]
+	model    atomic.Pointer[computed[truth.Model]]
 	audit    atomic.Pointer[auditlog.Log]
 	draining context.Context // ends when an http.Server of HTTPServer shuts down, and with it the watches
 	drain    context.CancelFunc

@@ -207,7 +207,7 @@ func (c *Client) Watch(ctx context.Context, after string, q Query) iter.Seq2[Cha
 			after = strconv.FormatUint(health.Index, 10)
 		}
 		v := c.values(q)
-		for _, name := range []string{"consistency", "max_stale", "min_index", "limit", "cursor", "explain", "as_of", "known_at"} {
+		for _, name := range []string{"consistency", "max_stale", "min_index", "limit", "cursor", "explain", "receipt", "as_of", "known_at"} {
 			v.Del(name) // a watch has no use for them
 		}
 		w := &watch{client: c, query: v, after: after, yield: yield}

@@ -49,6 +49,8 @@ type Query struct {
 	Hierarchy bool
 	// Explain asks for the voices behind the answer.
 	Explain bool
+	// Receipt asks for the node's signed statement of the answer.
+	Receipt bool
 	// Limit is 1 to 1000; 0 is the server's default.
 	Limit  int
 	Cursor string
@@ -102,7 +104,7 @@ func (c *Client) values(q Query) url.Values {
 		include = append(include, "retracted")
 	}
 	set("include", strings.Join(include, ","))
-	for name, on := range map[string]bool{"hierarchy": q.Hierarchy, "explain": q.Explain} {
+	for name, on := range map[string]bool{"hierarchy": q.Hierarchy, "explain": q.Explain, "receipt": q.Receipt} {
 		if on {
 			set(name, "true")
 		}

@@ -55,6 +55,7 @@ func (c *cluster) config(i, expect, clusterPort, gossipPort int, tweak func(int,
 	cfg.BootstrapExpect = expect
 	cfg.SyncInterval = 50 * time.Millisecond
 	cfg.TrustInterval = 50 * time.Millisecond
+	cfg.TruthInterval = time.Hour // tests that learn say so
 	cfg.Logger = slog.New(slog.NewTextHandler(testLog{c.t}, &slog.HandlerOptions{Level: slog.LevelWarn})).With("test", c.t.Name())
 	if tweak != nil {
 		tweak(i, &cfg)

@@ -92,6 +92,9 @@ type Config struct {
 	// TrustInterval is how often the leader looks whether gold labels,
 	// endorsements or seeds have changed, and computes the trust in agents anew.
 	TrustInterval time.Duration
+	// TruthInterval is how often the leader looks whether so much was claimed or
+	// labelled that the model of the truth lens is to be learnt anew.
+	TruthInterval time.Duration
 	// MaxQueuedClaims bounds the claims that wait for a proposal; more are
 	// refused as overload.
 	MaxQueuedClaims int
@@ -129,6 +132,7 @@ func DefaultConfig() Config {
 		ReadTimeout:       5 * time.Second,
 		SyncInterval:      250 * time.Millisecond,
 		TrustInterval:     time.Second,
+		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
@@ -175,7 +179,7 @@ func (c *Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"commit interval": c.CommitInterval, "snapshot interval": c.SnapshotInterval,
-		"write timeout": c.WriteTimeout, "read timeout": c.ReadTimeout, "sync interval": c.SyncInterval, "trust interval": c.TrustInterval,
+		"write timeout": c.WriteTimeout, "read timeout": c.ReadTimeout, "sync interval": c.SyncInterval, "trust interval": c.TrustInterval, "truth interval": c.TruthInterval,
 	} {
 		if d <= 0 {
 			bad("%s is %v: it must be positive", name, d)

@@ -1,15 +1,39 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/index"
 	"github.com/stemedb/stemedb/lens/trust"
+	"github.com/stemedb/stemedb/lens/truth"
 )
+
+// computed is the newest result of a background computation that a node has
+// applied; nil if there is none yet.
+func computed[T any](t *testing.T, n *Node, kind assertion.Kind, decode func([]byte) (*T, error)) *T {
+	t.Helper()
+	view, err := n.Read(t.Context(), Consistency{Level: Local})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	newest, found, err := view.Computed(kind)
+	if err != nil || !found {
+		return nil
+	}
+	result, err := decode(newest.Entry.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
 
 // A gold label reaches the trust in agents on every node, by way of the log.
 func TestGoldLabelsBecomeTrust(t *testing.T) {
@@ -23,22 +47,41 @@ func TestGoldLabelsBecomeTrust(t *testing.T) {
 	agent := right.Signatures[0].AgentID
 	for _, n := range c.up() {
 		waitFor(t, func() bool {
-			view, err := n.Read(t.Context(), Consistency{Level: Local})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer view.Close()
-			computed, found, err := view.Computed(assertion.KindTrust)
-			if err != nil || !found {
-				return false
-			}
-			scores, err := trust.Decode(computed.Entry.Data)
-			if err != nil {
-				t.Fatal(err)
-			}
+			scores := computed(t, n, assertion.KindTrust, trust.Decode)
 			a, known := scores.Agent(agent)
 			return known && a.Right == 1 && a.Wrong == 0
 		})
+	}
+}
+
+// What is claimed becomes a model of the truth lens on every node, by way of
+// the log; the same claims are not learnt twice.
+func TestClaimsBecomeAModel(t *testing.T) {
+	c := startCluster(t, 3, func(_ int, cfg *Config) { cfg.TruthInterval = 50 * time.Millisecond })
+	for signer := range 3 {
+		for i := range 6 {
+			a := claim(t, signer*100+i)
+			a.Subject, a.Predicate, a.Object = fmt.Sprint("subject ", i), "predicate", assertion.Number(float64(signer/2))
+			a.Signatures = nil
+			a.Sign(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(signer + 1)}, ed25519.SeedSize)), 1)
+			if _, err := c.leader().Write(t.Context(), Caller{}, a); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	models := map[assertion.Hash]int{}
+	for _, n := range c.up() {
+		waitFor(t, func() bool {
+			model := computed(t, n, assertion.KindTruth, truth.Decode)
+			if model == nil || model.Claims != 18 {
+				return false
+			}
+			models[model.Hash()]++
+			return true
+		})
+	}
+	if len(models) != 1 {
+		t.Errorf("the nodes have %d models", len(models))
 	}
 }
 

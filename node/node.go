@@ -216,6 +216,7 @@ func (n *Node) run() {
 	n.loops.Go(n.report)
 	n.loops.Go(n.registerKey)
 	n.loops.Go(n.keepTrust)
+	n.loops.Go(n.keepTruth)
 	n.transport.Serve(rpcHandler{n})
 	n.log.Info("started", "cluster_addr", n.address, "gossip_addr", n.gossip.Addr(), "cluster", n.ClusterID(),
 		"applied", n.fsm.AppliedIndex(), "last_log", n.raft.LastIndex())

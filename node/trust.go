@@ -18,7 +18,17 @@ import (
 // keepTrust is the loop behind that. It looks for changes with the ticks of
 // TrustInterval, so that a burst of them is computed once.
 func (n *Node) keepTrust() {
-	tick := time.NewTicker(n.cfg.TrustInterval)
+	n.whileLeading(n.cfg.TrustInterval, func() {}, func() {
+		if err := n.refreshTrust(); err != nil && n.ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
+			n.log.Warn("the trust in agents was not computed anew", "error", err)
+		}
+	})
+}
+
+// whileLeading calls refresh with every tick in which the node leads, and idle
+// with every other, until the node stops.
+func (n *Node) whileLeading(interval time.Duration, idle, refresh func()) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
@@ -26,13 +36,25 @@ func (n *Node) keepTrust() {
 		case <-n.ctx.Done():
 			return
 		}
-		if !n.leads() || n.stopping.Load() {
-			continue
-		}
-		if err := n.refreshTrust(); err != nil && n.ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
-			n.log.Warn("the trust in agents was not computed anew", "error", err)
+		if n.leads() && !n.stopping.Load() {
+			refresh()
+		} else {
+			idle()
 		}
 	}
+}
+
+// writeComputed writes the result of a background computation to the log, and
+// returns its size.
+func (n *Node) writeComputed(of assertion.Kind, index uint64, encode func() ([]byte, error)) (size int, err error) {
+	data, err := encode()
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.WriteTimeout)
+	defer cancel()
+	_, err = n.Write(ctx, Caller{}, &assertion.Computed{Of: of, Index: index, Data: data})
+	return len(data), err
 }
 
 // refreshTrust computes the trust anew if something that it rests on was
@@ -43,13 +65,7 @@ func (n *Node) refreshTrust() error {
 	if err != nil || scores == nil {
 		return err
 	}
-	data, err := scores.Encode()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.WriteTimeout)
-	defer cancel()
-	if _, err := n.Write(ctx, Caller{}, &assertion.Computed{Of: assertion.KindTrust, Index: scores.Index, Data: data}); err != nil {
+	if _, err := n.writeComputed(assertion.KindTrust, scores.Index, scores.Encode); err != nil {
 		return err
 	}
 	n.log.Info("computed the trust in agents", "hash", scores.Hash(), "agents", len(scores.Agents), "took", time.Since(began).Round(time.Millisecond).String())

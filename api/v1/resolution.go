@@ -9,6 +9,8 @@ type QueryResponse struct {
 	Assertions []Assertion `json:"assertions"`
 	// Resolution is the lens's answer, if a lens was asked for.
 	Resolution *Resolution `json:"resolution,omitempty"`
+	// Receipt is the node's signed statement of the answer; with receipt=true.
+	Receipt *Receipt `json:"receipt,omitempty"`
 	// NextCursor continues the list; absent at its end.
 	NextCursor string `json:"next_cursor,omitempty"`
 	// Index is the log index of the state that answered.
@@ -90,6 +92,12 @@ type Explanation struct {
 	// TrustHash names the trust that weighed the voices; all zeros if none was
 	// computed yet.
 	TrustHash *assertion.Hash `json:"trust_hash,omitempty"`
+	// TruthHash names the model that weighed the voices, all zeros if none was
+	// learnt yet; Method is the method of the truth lens for the predicate,
+	// MethodChoice why it is this one.
+	TruthHash    *assertion.Hash `json:"truth_hash,omitempty"`
+	Method       string          `json:"method,omitempty"`
+	MethodChoice string          `json:"method_choice,omitempty"`
 	// Weights are the voices behind the answer, heaviest first; with explain=true
 	// only. Unlisted counts those beyond the bound of 1000.
 	Weights  []VoiceWeight `json:"weights,omitempty"`
@@ -124,6 +132,12 @@ type VoiceWeight struct {
 	VoteWeight *float64 `json:"vote_weight,omitempty"`
 	Trust      *float64 `json:"trust,omitempty"`
 	TrustBasis string   `json:"trust_basis,omitempty"`
+	// Reliability, ReliabilityBasis and Independence are there with the truth
+	// lens: the method's figure for the agent on the predicate, what it rests on,
+	// and the part of the voice that is not taken for a copy, 0 to 1.
+	Reliability      *float64 `json:"reliability,omitempty"`
+	ReliabilityBasis string   `json:"reliability_basis,omitempty"`
+	Independence     *float64 `json:"independence,omitempty"`
 }
 
 // SkepticResponse answers GET /v1/skeptic.
@@ -143,6 +157,8 @@ type SkepticResponse struct {
 	Voices      uint64      `json:"voices"`
 	Index       uint64      `json:"index"`
 	Explanation Explanation `json:"explanation"`
+	// Receipt is as in a QueryResponse.
+	Receipt *Receipt `json:"receipt,omitempty"`
 }
 
 // SkepticClaim is one value and how much stands behind it.
@@ -169,6 +185,8 @@ type LayeredResponse struct {
 	Voices      uint64       `json:"voices"`
 	Index       uint64       `json:"index"`
 	Explanation Explanation  `json:"explanation"`
+	// Receipt is as in a QueryResponse.
+	Receipt *Receipt `json:"receipt,omitempty"`
 }
 
 // TierResult is the answer of one source class.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,7 @@ import (
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/unixtime"
 )
 
 // claimFlags describe one claim on the command line.
@@ -107,16 +107,7 @@ func (f *claimFlags) claim(cmd *cobra.Command) (*assertion.Assertion, error) {
 }
 
 func (f *claimFlags) fromFile(cmd *cobra.Command) (*assertion.Assertion, error) {
-	in := cmd.InOrStdin()
-	if f.file != "-" {
-		file, err := os.Open(f.file)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		in = file
-	}
-	raw, err := io.ReadAll(io.LimitReader(in, assertion.MaxJSONBytes+1))
+	raw, err := readInput(cmd, f.file, assertion.MaxJSONBytes+1)
 	if err != nil {
 		return nil, fmt.Errorf("read the claim: %w", err)
 	}
@@ -127,15 +118,27 @@ func (f *claimFlags) fromFile(cmd *cobra.Command) (*assertion.Assertion, error) 
 	return a, a.Validate()
 }
 
+// readInput reads up to most bytes of a file, or of the standard input for -.
+func readInput(cmd *cobra.Command, path string, most int64) ([]byte, error) {
+	in := cmd.InOrStdin()
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		in = file
+	}
+	return io.ReadAll(io.LimitReader(in, most))
+}
+
+// parseTime reads a time of the command line.
 func parseTime(text string) (uint64, error) {
-	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return n, nil
+	t, err := unixtime.Parse(text)
+	if err != nil {
+		return 0, &usageError{err}
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Unix() < 0 {
-		return 0, &usageError{fmt.Errorf("%q is neither unix seconds nor an RFC 3339 time", text)}
-	}
-	return uint64(t.Unix()), nil
+	return t, nil
 }
 
 func assertCommand(a *app) *cobra.Command {

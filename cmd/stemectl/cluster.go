@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	v1 "github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/client"
 )
 
 func clusterCommand(a *app) *cobra.Command {
@@ -30,6 +32,27 @@ func clusterCommand(a *app) *cobra.Command {
 			return a.show(cmd, answer, func(w io.Writer) { clusterTable(w, answer) })
 		},
 	})
+	cmd.AddCommand(nodeKeysCommand(a))
+	return cmd
+}
+
+// nodeKeysCommand lists the keys that receipts are checked against.
+func nodeKeysCommand(a *app) *cobra.Command {
+	var f readFlags
+	cmd := &cobra.Command{
+		Use: "keys", Short: "List the keys that the nodes sign receipts with", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fetch(a, cmd, func(ctx context.Context, c *client.Client) (*v1.NodeKeysResponse, error) {
+				return c.NodeKeys(ctx, f.consistency())
+			}, func(w io.Writer, got *v1.NodeKeysResponse) {
+				row(w, "NODE", "KEY", "REGISTERED")
+				for _, k := range got.Keys {
+					row(w, k.NodeID, k.Key, fmt.Sprintf("at log index %d", k.LogIndex))
+				}
+			})
+		},
+	}
+	f.add(cmd)
 	return cmd
 }
 

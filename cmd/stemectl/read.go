@@ -38,7 +38,7 @@ type selectFlags struct {
 	minConfidence                                              float64
 	limit                                                      int
 	asOf, knownAt, include, tolerance                          string
-	noAliases, hierarchy, explain                              bool
+	noAliases, hierarchy, explain, receipt                     bool
 }
 
 // past adds the flags that choose a past state.
@@ -64,6 +64,7 @@ func (f *selectFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.noAliases, "no-aliases", false, "read the question under the one name only")
 	flags.StringVar(&f.tolerance, "tolerance", "", "numbers this far apart count as one value: 0.5 or 1%")
 	flags.BoolVar(&f.hierarchy, "hierarchy", false, "a concept path does not contradict the paths below it")
+	flags.BoolVar(&f.receipt, "receipt", false, "add the node's signed statement of the answer (with -o json; see verify-receipt)")
 	flags.BoolVar(&f.explain, "explain", false, "list the voices behind the answer (with -o json)")
 }
 
@@ -72,7 +73,7 @@ func (f *selectFlags) query() (client.Query, error) {
 	bad := func(flag string, err error) (client.Query, error) {
 		return q, &usageError{fmt.Errorf("--%s: %w", flag, err)}
 	}
-	q.NoAliases, q.Tolerance, q.Hierarchy, q.Explain = f.noAliases, f.tolerance, f.hierarchy, f.explain
+	q.NoAliases, q.Tolerance, q.Hierarchy, q.Explain, q.Receipt = f.noAliases, f.tolerance, f.hierarchy, f.explain, f.receipt
 	for _, t := range []struct {
 		text string
 		into **uint64

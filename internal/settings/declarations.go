@@ -124,6 +124,8 @@ func limitSettings(d node.Config) []Setting {
 			Help: "How often nodes report their applied index and digest to each other."},
 		{Name: "trust-interval", Default: d.TrustInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.TrustInterval }),
 			Help: "How often the leader looks for new gold labels, endorsements and seeds, and computes the trust in agents anew."},
+		{Name: "truth-interval", Default: d.TruthInterval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.TruthInterval }),
+			Help: "How often the leader looks whether claims or gold labels call for learning the model of the truth lens anew."},
 		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
 			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},
