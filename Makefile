@@ -20,7 +20,7 @@ CONCURRENT := ./api/... ./client/... ./fsm/... ./index/... ./node/... ./sync/...
 CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench lint fmt docs image clean
+.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench lens-bench lint fmt docs image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (5s)
 bench: ## Measure writes against a three-node cluster, beside raft and boltdb alone
 	$(GO) run ./internal/writebench
 
+lens-bench: ## Hold every lens against claim sets with known answers (../shared/data)
+	$(GO) run ./internal/lensbench/cmd
+
 lint: $(GOLANGCI) ## Run go vet and golangci-lint
 	$(GO) vet ./...
 	$(GOLANGCI) run ./...
@@ -62,7 +65,7 @@ fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt ./...
 
 docs: ## Check the documentation: links, settings, targets, and the examples by running them
-	$(GO) test -count=1 ./internal/doctest
+	$(GO) test -count=1 ./internal/doctest ./internal/tutorial
 	$(GO) test -count=1 -run 'Doc|Page|OpenSSL' ./api ./assertion ./internal/settings
 
 image: build ## Build the container image from the static binaries

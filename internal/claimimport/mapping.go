@@ -6,11 +6,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/unixtime"
 )
 
 // Mapping says which column becomes what. A part that does not vary is given
@@ -128,7 +128,7 @@ func NewMapper(m Mapping) (*Mapper, error) {
 		}
 	}
 	if m.Timestamp != "" {
-		if c.timestamp, err = parseTime(m.Timestamp); err != nil {
+		if c.timestamp, err = unixtime.Parse(m.Timestamp); err != nil {
 			return nil, err
 		}
 	}
@@ -202,17 +202,6 @@ func (r rule) apply(value string) string {
 		return value
 	}
 	return string(r.pattern.ExpandString(nil, r.template, value, match))
-}
-
-func parseTime(text string) (uint64, error) {
-	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return n, nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Unix() < 0 {
-		return 0, fmt.Errorf("%q is neither unix seconds nor an RFC 3339 time", text)
-	}
-	return uint64(t.Unix()), nil
 }
 
 func objectParser(kind string) (func(string) (assertion.ObjectValue, error), error) {
@@ -334,7 +323,7 @@ func (c *Mapper) base(row map[string]string) (a *assertion.Assertion, source str
 		if err != nil {
 			return nil, "", err
 		}
-		if a.Timestamp, err = parseTime(text); err != nil {
+		if a.Timestamp, err = unixtime.Parse(text); err != nil {
 			return nil, "", fmt.Errorf("column %s: %w", m.TimestampColumn, err)
 		}
 	}

@@ -96,7 +96,7 @@ func Run(ctx context.Context, folder, keyring string, c *client.Client) (Result,
 		return r, fmt.Errorf("%d claims were refused", summary.Refused)
 	}
 	r.Claims = summary.Claims
-	gold, err := rightAnswers(filepath.Join(folder, "clean.csv"))
+	gold, err := RightAnswers(filepath.Join(folder, "clean.csv"))
 	if err != nil {
 		return r, err
 	}
@@ -119,13 +119,13 @@ func Run(ctx context.Context, folder, keyring string, c *client.Client) (Result,
 			wrong = append(wrong, skeptic.Disagreement)
 		}
 	}
-	r.AUC = auc(wrong, right)
+	r.AUC = AUC(wrong, right)
 	return r, nil
 }
 
-// rightAnswers reads the answer to each (flight, attribute), normalised as the
+// RightAnswers reads the answer to each (flight, attribute), normalised as the
 // claims are.
-func rightAnswers(path string) (map[[2]string]string, error) {
+func RightAnswers(path string) (map[[2]string]string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -152,9 +152,9 @@ func rightAnswers(path string) (map[[2]string]string, error) {
 	return gold, nil
 }
 
-// auc is the probability that a wrong answer has the larger score of the two,
+// AUC is the probability that a wrong answer has the larger score of the two,
 // ties counting half (Mann and Whitney).
-func auc(wrong, right []float64) float64 {
+func AUC(wrong, right []float64) float64 {
 	var wins float64
 	for _, w := range wrong {
 		for _, r := range right {

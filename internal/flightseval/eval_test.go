@@ -45,8 +45,8 @@ func TestAUC(t *testing.T) {
 		{[]float64{0.5}, []float64{0.5}, 0.5},         // a tie counts half
 		{[]float64{0.9, 0.1}, []float64{0.5, 0.1}, (1 + 1 + 0 + 0.5) / 4.0},
 	} {
-		if got := auc(tc.wrong, tc.right); got != tc.want {
-			t.Errorf("auc(%v, %v) = %v, want %v", tc.wrong, tc.right, got, tc.want)
+		if got := AUC(tc.wrong, tc.right); got != tc.want {
+			t.Errorf("AUC(%v, %v) = %v, want %v", tc.wrong, tc.right, got, tc.want)
 		}
 	}
 }
