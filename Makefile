@@ -20,7 +20,7 @@ CONCURRENT := ./api/... ./client/... ./fsm/... ./index/... ./node/... ./sync/...
 CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench lens-bench lint fmt docs image clean
+.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads lens-bench lint fmt docs image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (5s)
 
 bench: ## Measure writes against a three-node cluster, beside raft and boltdb alone
 	$(GO) run ./internal/writebench
+
+bench-reads: ## Answer one question by skeptic, consensus, layered with 1,000 and 1,000,000 claims
+	$(GO) test -run '^$$' -bench '^BenchmarkReads$$' -timeout 20m ./index -million
 
 lens-bench: ## Hold every lens against claim sets with known answers (../shared/data)
 	$(GO) run ./internal/lensbench/cmd

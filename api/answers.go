@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -102,8 +103,9 @@ func diffParams(q url.Values) (d diffRequest, err error) {
 	return d, err
 }
 
-// diff is GET /v1/diff. It reads two states: along known_at two of the cluster's
-// past, along as_of the newest one at two times.
+// diff is GET /v1/diff. Along known_at it reads two states of the cluster's past,
+// along as_of one state at two times. It is no plan of reading, which has one
+// view only.
 func (s *Server) diff(c echo.Context) (err error) {
 	start := time.Now()
 	defer s.metrics.asked("diff", start)
@@ -122,31 +124,42 @@ func (s *Server) diff(c echo.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
 	defer cancel()
-	open := func(at uint64) (reader, error) {
+	open := func(param string, at uint64) (reader, error) {
 		want := demand
 		if d.axis == axisKnown {
 			want.KnownAt = &at
 		}
 		view, err := store.Read(ctx, want)
+		if errors.Is(err, ErrFutureState) {
+			f := *faultOf(err)
+			f.field, err = param, &f
+		}
 		return reader{ctx: ctx, server: s, view: view, at: at, known: want.KnownAt}, err
 	}
-	after, err := open(d.to)
+	after, err := open("to", d.to)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, after.view.Close()) }()
-	before, err := open(d.from)
-	if err != nil {
-		return err
+	before := after
+	before.at = d.from
+	if d.axis == axisKnown {
+		if before, err = open("from", d.from); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, before.view.Close()) }()
 	}
-	defer func() { err = errors.Join(err, before.view.Close()) }()
 	out, err := d.compare(before, after)
 	if err != nil {
 		return err
 	}
-	setIndex(c, out.Index)
-	c.Response().Header()[v1.HeaderConsistency] = []string{demand.Level.String()}
-	return s.ok(c, out)
+	var claims []assertion.Hash
+	if s.audited(c) {
+		if claims, err = after.answering(out, q); err != nil {
+			return err
+		}
+	}
+	return s.told(c, out, out.Index, demand.Level, claims)
 }
 
 func (d *diffRequest) compare(before, after reader) (*v1.DiffResponse, error) {
@@ -154,28 +167,20 @@ func (d *diffRequest) compare(before, after reader) (*v1.DiffResponse, error) {
 		Questions: []v1.QuestionDiff{}, Index: after.index()}
 	predicates := []string{d.ask.filter.Predicate}
 	if predicates[0] == "" {
-		names, _, err := after.entity(d.ask)
-		if err != nil {
+		var err error
+		if predicates, err = d.predicates(before, after); err != nil {
 			return nil, err
-		}
-		predicates = nil
-		for _, name := range names {
-			more, err := after.view.Predicates(name, maxDiffPredicates+1)
-			if err != nil {
-				return nil, err
-			}
-			predicates = union(predicates, more)
 		}
 		if len(predicates) > maxDiffPredicates {
 			predicates, out.Truncated = predicates[:maxDiffPredicates], true
 		}
 	}
 	for _, predicate := range predicates {
-		question, truncated, err := d.question(before, after, predicate)
+		question, short, err := d.question(before, after, predicate)
 		if err != nil {
 			return nil, err
 		}
-		out.Truncated = out.Truncated || truncated
+		out.Truncated = out.Truncated || short
 		if !question.Changed && len(question.Added) == 0 && len(question.Removed) == 0 {
 			out.Unchanged++
 			continue
@@ -185,57 +190,81 @@ func (d *diffRequest) compare(before, after reader) (*v1.DiffResponse, error) {
 	return out, nil
 }
 
-// question compares one question at the two times.
-func (d *diffRequest) question(before, after reader, predicate string) (*v1.QuestionDiff, bool, error) {
-	out := &v1.QuestionDiff{Predicate: predicate, Added: []v1.Assertion{}, Removed: []v1.Assertion{}}
-	truncated := false
-	side := func(r reader, at uint64) (map[assertion.Hash]*assertion.Claim, []*assertion.Claim, *v1.Outcome, error) {
-		a := d.ask
-		a.filter.Predicate = predicate
-		if d.axis == axisAsOf {
-			a.filter.AsOf = &at
-		}
-		in, err := r.input(a, d.lens.Needs()|lens.NeedsClaims)
+// predicates are those of the subject under each name that it has at one of the
+// times: names may have been joined or parted between them.
+func (d *diffRequest) predicates(before, after reader) (all []string, err error) {
+	for _, r := range []reader{before, after} {
+		names, _, err := r.entity(d.ask)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
-		truncated = truncated || in.Truncated
-		resolution, err := d.lens.Resolve(in)
-		if errors.Is(err, lens.ErrNotForQuestion) {
-			return nil, nil, nil, invalid("lens", err.Error(), "choose another lens, or name the predicate")
-		}
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		counted, stated := map[assertion.Hash]*assertion.Claim{}, map[assertion.Hash]*assertion.Claim{}
-		for _, c := range in.Stated { // joined values are written over in in.Claims
-			stated[c.Hash] = c
-		}
-		list := make([]*assertion.Claim, len(in.Claims))
-		for i, c := range in.Claims {
-			list[i] = stated[c.Hash]
-			counted[c.Hash] = c
-		}
-		return counted, list, fromOutcome(resolution), nil
-	}
-	had, hadList, then, err := side(before, d.from)
-	if err != nil {
-		return nil, false, err
-	}
-	has, hasList, now, err := side(after, d.to)
-	if err != nil {
-		return nil, false, err
-	}
-	list := func(claims []*assertion.Claim, other map[assertion.Hash]*assertion.Claim, into *[]v1.Assertion) {
-		for _, c := range claims {
-			if other[c.Hash] == nil && len(*into) < d.limit {
-				*into = append(*into, v1.FromClaim(c))
+		for _, name := range names {
+			more, err := r.view.Predicates(name, maxDiffPredicates+1)
+			if err != nil {
+				return nil, err
 			}
+			all = union(all, more)
 		}
 	}
-	list(hasList, had, &out.Added)
-	list(hadList, has, &out.Removed)
-	out.Before, out.After = *then, *now
-	out.Changed = !then.SameWinner(now)
-	return out, truncated, nil
+	slices.Sort(all)
+	return all, nil
+}
+
+// question compares one question at the two times. Short says that it has more
+// claims than were read.
+func (d *diffRequest) question(before, after reader, predicate string) (out *v1.QuestionDiff, short bool, err error) {
+	had, then, err := d.side(before, predicate)
+	if err != nil {
+		return nil, false, err
+	}
+	has, now, err := d.side(after, predicate)
+	if err != nil {
+		return nil, false, err
+	}
+	short = had.Truncated || has.Truncated
+	out = &v1.QuestionDiff{Predicate: predicate, Before: *then, After: *now, Changed: !then.SameWinner(now), Truncated: short}
+	var cut bool
+	out.Added, cut = missingFrom(had.Stated, has.Stated, d.limit)
+	out.Truncated = out.Truncated || cut
+	out.Removed, cut = missingFrom(has.Stated, had.Stated, d.limit)
+	out.Truncated = out.Truncated || cut
+	return out, short, nil
+}
+
+// side reads and resolves a question at one of the times.
+func (d *diffRequest) side(r reader, predicate string) (lens.Input, *v1.Outcome, error) {
+	a := d.ask
+	a.filter.Predicate = predicate
+	if d.axis == axisAsOf {
+		a.filter.AsOf = &r.at
+	}
+	in, err := r.input(a, d.lens.Needs()|lens.NeedsClaims)
+	if err != nil {
+		return in, nil, err
+	}
+	resolution, err := resolveBy(d.lens, in)
+	if err != nil {
+		return in, nil, err
+	}
+	return in, fromOutcome(resolution), nil
+}
+
+// missingFrom are the newest claims of list that others lack, at most limit; cut
+// says that there are more.
+func missingFrom(others, list []*assertion.Claim, limit int) (missing []v1.Assertion, cut bool) {
+	there := make(map[assertion.Hash]bool, len(others))
+	for _, c := range others {
+		there[c.Hash] = true
+	}
+	missing = []v1.Assertion{}
+	for _, c := range slices.SortedFunc(slices.Values(list), assertion.NewestFirst) {
+		if there[c.Hash] {
+			continue
+		}
+		if len(missing) == limit {
+			return missing, true
+		}
+		missing = append(missing, v1.FromClaim(c))
+	}
+	return missing, false
 }

@@ -115,9 +115,31 @@ func (r reader) aggregates(f assertion.Filter, needs lens.Needs) (lens.Input, er
 	}
 	in := lens.Input{Subject: f.Subject, Predicate: f.Predicate, At: r.at, Tally: tally, Source: lens.FromAggregates}
 	if needs&lens.NeedsNewest != 0 {
-		in.Claims, _, err = r.view.Page(f, "", 1)
+		in.Claims, err = r.newestClaim(f, tally)
 	}
 	return in, err
+}
+
+// newestClaim reads the newest claim of a tallied question. It begins at the
+// newest timestamp that the tally has, since any number of hidden claims may be
+// newer; those of that very second it reads past, page by page.
+func (r reader) newestClaim(f assertion.Filter, tally *assertion.Tally) (claims []*assertion.Claim, err error) {
+	var newest uint64
+	for i := range tally.Values {
+		for _, tier := range tally.Values[i].Tiers {
+			newest = max(newest, tier.Newest)
+		}
+	}
+	f.AsOf = &newest
+	for cursor, more := "", len(tally.Values) > 0; more && len(claims) == 0; more = cursor != "" {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+		if claims, cursor, err = r.view.Page(f, cursor, 1); err != nil {
+			return nil, err
+		}
+	}
+	return claims, nil
 }
 
 // scan reads the claims on a question under its names. Only scanSlots scans run
@@ -166,7 +188,7 @@ func (r reader) pathOf(name string) string {
 // provide reads what a lens needs beside the claims.
 func (r reader) provide(in *lens.Input, needs lens.Needs) (err error) {
 	if needs&lens.NeedsVotes != 0 {
-		if in.Votes, err = r.voteSums(in.Claims); err != nil {
+		if in.Votes, err = r.votesOn(in.Stated); err != nil {
 			return err
 		}
 	}
@@ -186,25 +208,19 @@ func (r reader) provide(in *lens.Input, needs lens.Needs) (err error) {
 	return err
 }
 
-// voteSums adds up the newest votes on each claim. With as_of, votes that were
-// cast later do not count.
-func (r reader) voteSums(claims []*assertion.Claim) (map[assertion.Hash]lens.VoteSum, error) {
-	sums := map[assertion.Hash]lens.VoteSum{}
+// votesOn are the votes that count on claims, by claim.
+func (r reader) votesOn(claims []*assertion.Claim) (map[assertion.Hash][]assertion.Vote, error) {
+	on := map[assertion.Hash][]assertion.Vote{}
 	for _, claim := range claims {
 		votes, err := r.counted(claim.Hash)
 		if err != nil {
 			return nil, err
 		}
-		var sum lens.VoteSum
-		for _, v := range votes {
-			sum.Weight += v.Weight
-			sum.Voters++
-		}
-		if sum.Voters > 0 {
-			sums[claim.Hash] = sum
+		if len(votes) > 0 {
+			on[claim.Hash] = votes
 		}
 	}
-	return sums, nil
+	return on, nil
 }
 
 // trust is the newest trust in agents; that of nobody if none was computed yet.

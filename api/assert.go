@@ -123,15 +123,35 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 // caller is on whose behalf a request is answered.
 func caller(c echo.Context) Caller {
 	id, _ := c.Get(requestIDKey).(string)
-	return Caller{RequestID: id, AgentID: agentOf(c), RemoteAddr: c.Request().RemoteAddr}
+	out := Caller{RequestID: id, RemoteAddr: c.Request().RemoteAddr}
+	if agent, named := agentOf(c); named {
+		out.AgentID = agent.String()
+	}
+	return out
 }
 
-// agentOf is the agent that the request names in X-Agent-Id, "" if it names
-// none or one that is ill-formed.
-func agentOf(c echo.Context) string {
-	agent, err := assertion.ParseAgentID(c.Request().Header.Get(v1.HeaderAgentID))
-	if err != nil {
-		return ""
+// agentKey is where readAgent leaves the agent in the echo.Context.
+const agentKey = "agent_id"
+
+// readAgent reads the agent that the request names in X-Agent-Id. One that is
+// ill-formed is refused: the audit would miss the request.
+func readAgent(c echo.Context) error {
+	named := c.Request().Header.Get(v1.HeaderAgentID)
+	if named == "" {
+		return nil
 	}
-	return agent.String()
+	agent, err := assertion.ParseAgentID(named)
+	if err != nil {
+		f := *faultOf(err)
+		f.field = v1.HeaderAgentID
+		return &f
+	}
+	c.Set(agentKey, agent)
+	return nil
+}
+
+// agentOf is the agent that the request names, if it names one.
+func agentOf(c echo.Context) (agent assertion.AgentID, named bool) {
+	agent, named = c.Get(agentKey).(assertion.AgentID)
+	return agent, named
 }

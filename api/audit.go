@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/internal/auditlog"
+	"github.com/stemedb/stemedb/lens"
 )
 
 // maxAuditedClaims bounds the claims that an audit record names.
@@ -20,17 +22,22 @@ const maxAuditedClaims = 100
 
 // audited reports whether a read is to be recorded: it names an agent, and the
 // node keeps an audit.
-func (s *Server) audited(c echo.Context) bool { return s.audit.Load() != nil && agentOf(c) != "" }
+func (s *Server) audited(c echo.Context) bool {
+	_, named := agentOf(c)
+	return named && s.audit.Load() != nil
+}
 
 // KeepAudit begins to record the reads that name an agent in X-Agent-Id. The
 // caller closes the log after the server has ended.
 func (s *Server) KeepAudit(l *auditlog.Log) { s.audit.Store(l) }
 
-// record hands a read to the audit, which writes it behind the answer.
+// record hands a read that is to be recorded to the audit, which writes it
+// behind the answer.
 func (s *Server) record(c echo.Context, index uint64, level Level, claims []assertion.Hash) error {
-	agent, err := assertion.ParseAgentID(agentOf(c))
-	if err != nil {
-		return err
+	audit := s.audit.Load()
+	agent, named := agentOf(c)
+	if audit == nil || !named {
+		return nil
 	}
 	id, _ := c.Get(requestIDKey).(string)
 	data, err := json.Marshal(v1.AuditRecord{
@@ -40,12 +47,12 @@ func (s *Server) record(c echo.Context, index uint64, level Level, claims []asse
 	if err != nil {
 		return fmt.Errorf("encode an audit record: %w", err)
 	}
-	s.audit.Load().Record(agent.String(), data) // one that is dropped is counted
+	audit.Record(agent.String(), data) // one that is dropped is counted
 	return nil
 }
 
-// answering are the claims that an answer rests on: of a list those on it, of a
-// question the newest ones.
+// answering are the claims that an audit record names for an answer, as
+// v1.AuditRecord says.
 func (r reader) answering(body any, q url.Values) ([]assertion.Hash, error) {
 	var hashes []assertion.Hash
 	switch body := body.(type) {
@@ -59,18 +66,51 @@ func (r reader) answering(body any, q url.Values) ([]assertion.Hash, error) {
 		for i := range body.Nodes {
 			hashes = append(hashes, body.Nodes[i].Hash)
 		}
+	case v1.FeedResponse:
+		for _, e := range body.Events {
+			if e.Assertion != nil {
+				hashes = append(hashes, e.Assertion.Hash)
+			}
+		}
+	case *v1.DiffResponse:
+		for _, question := range body.Questions {
+			for _, claim := range slices.Concat(question.Added, question.Removed) {
+				hashes = append(hashes, claim.Hash)
+			}
+		}
 	case v1.SkepticResponse, v1.LayeredResponse:
-		a, err := askQuestion(q)
+		f, err := question(q)
 		if err != nil {
 			return nil, err
 		}
-		page, err := r.page(a, "", maxAuditedClaims)
+		return r.newestOn(f, q, f.Predicate)
+	case v1.ConstraintsResponse:
+		f, err := subjectOnly(q)
 		if err != nil {
 			return nil, err
 		}
-		return r.answering(page, q)
+		return r.newestOn(f, q, lens.ConstraintPredicates()...)
 	}
 	return hashes[:min(len(hashes), maxAuditedClaims)], nil
+}
+
+// newestOn are the newest claims on questions of one subject, for each question
+// an equal part of what a record may name.
+func (r reader) newestOn(f assertion.Filter, q url.Values, predicates ...string) (hashes []assertion.Hash, err error) {
+	a, err := askOf(f, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, a.filter.Predicate = range predicates {
+		page, err := r.page(a, "", maxAuditedClaims/len(predicates))
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Assertions {
+			hashes = append(hashes, page.Assertions[i].Hash)
+		}
+	}
+	return hashes, nil
 }
 
 // auditRecord reads a stored record.

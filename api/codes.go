@@ -72,6 +72,7 @@ func kinds() []kind {
 		// What the cluster decides on a claim.
 		{v1.CodeNotOwner, forbidden, "No signer of the parent signed the transition", 0},
 		{v1.CodeParentNotFound, notFound, "The parent does not exist", 0},
+		{v1.CodeParentDiffers, conflict, "The transition says something else than its parent", 0},
 		{v1.CodeSignatureV1Cosign, conflict, "A version 1 signature cannot join this claim", 0},
 		{v1.CodeSignersFull, conflict, "The claim has as many signers as it can have", 0},
 		// The request.

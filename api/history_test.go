@@ -217,6 +217,10 @@ func TestRetractionBelongsToTheSigner(t *testing.T) {
 	if p.Field != "agent_id" {
 		t.Errorf("%+v", p)
 	}
+	// Who co-signs agrees, and owns nothing by that.
+	f.put(signed(claim(func(a *assertion.Assertion) { a.Object, a.SourceHash = assertion.Number(99), assertion.Hash{9} }), "stranger"))
+	before, digest = f.store.state()
+	refused(t, f.do(http.MethodPost, "/v1/supersede", text(t, retraction("stranger", hash)), jsonType), http.StatusForbidden, v1.CodeNotOwner)
 	forged := retraction("owner", hash)
 	forged.Reason = "changed on the way"
 	refused(t, f.do(http.MethodPost, "/v1/supersede", text(t, forged), jsonType), http.StatusBadRequest, assertion.CodeSignatureInvalid)
@@ -261,15 +265,54 @@ func TestVotesTip(t *testing.T) {
 		t.Errorf("after two: %+v", r)
 	}
 	second := vote("other", trial, 0.1)
-	second.Timestamp++
+	second.Timestamp = now + 100 // of a clock ahead of ours: it counts when its time has come
 	second.Sign(key("other"))
 	f.post("/v1/vote", second)
-	if r := f.resolved("votes", ""); r.Winner.Object != assertion.Number(20.3) {
+	later := fmt.Sprintf("as_of=%d", now+100)
+	if r := f.resolved("votes", ""); r.Winner.Object != assertion.Number(44.2) {
+		t.Errorf("before the second thought: %+v", r.Winner)
+	}
+	if r := f.resolved("votes", "&"+later); r.Winner.Object != assertion.Number(20.3) {
 		t.Errorf("after the second thought: %+v", r.Winner)
 	}
-	detail := read[v1.AssertionDetail](t, f.get("/v1/assertions/"+trial.String()), http.StatusOK)
-	if len(detail.Votes) != 1 || detail.VoteWeight != 0.1 {
-		t.Errorf("votes %+v", detail.Votes)
+	for query, want := range map[string]float64{"": 0.1, later: 0.1, fmt.Sprintf("as_of=%d", now): 0.7} {
+		detail := read[v1.AssertionDetail](t, f.get("/v1/assertions/"+trial.String()+"?"+query), http.StatusOK)
+		if len(detail.Votes) != 1 || detail.VoteWeight != want {
+			t.Errorf("%s: votes %+v", query, detail.Votes)
+		}
+	}
+}
+
+// A claim that its signer moves to another stage keeps its votes.
+func TestVotesOutliveApproval(t *testing.T) {
+	f := newFixture(t)
+	nausea(f)
+	proposed := signed(claim(func(a *assertion.Assertion) { a.Object, a.SourceHash = assertion.Number(12), assertion.Hash{9} }), "owner")
+	f.put(proposed)
+	hash := proposed.ContentHash()
+	f.post("/v1/vote", vote("reader", hash, 0.6))
+	approved := signed(claim(func(a *assertion.Assertion) {
+		a.Object, a.SourceHash, a.ParentHash, a.Lifecycle, a.Timestamp = assertion.Number(12), assertion.Hash{9}, &hash, assertion.Approved, now-5
+	}), "owner")
+	f.put(approved)
+	if r := f.resolved("votes", ""); r.Winner.Object != assertion.Number(12) || r.Confidence != 1 {
+		t.Errorf("after the approval: %+v", r.Winner)
+	}
+	// As of a time before the approval, the claim is still proposed; as of one
+	// before the claim there is none.
+	path := "/v1/assertions/" + hash.String()
+	if detail := read[v1.AssertionDetail](t, f.get(path), http.StatusOK); detail.Lifecycle != assertion.Approved || len(detail.Transitions) != 1 {
+		t.Errorf("now %+v", detail)
+	}
+	for _, path := range []string{path, "/v1/trace/" + hash.String()} {
+		refused(t, f.get(path+"?as_of=5"), http.StatusNotFound, v1.CodeAssertionNotFound)
+	}
+	if detail := read[v1.AssertionDetail](t, f.get(fmt.Sprintf("%s?as_of=%d", path, now-6)), http.StatusOK); detail.Lifecycle != assertion.Proposed || len(detail.Transitions) != 0 {
+		t.Errorf("before the approval %+v", detail)
+	}
+	trace := read[v1.TraceResponse](t, f.get(fmt.Sprintf("/v1/trace/%s?as_of=%d", hash, now-6)), http.StatusOK)
+	if node := trace.Nodes[0]; node.Assertion.Lifecycle != assertion.Proposed || len(node.Transitions) != 0 {
+		t.Errorf("before the approval %+v", node)
 	}
 }
 

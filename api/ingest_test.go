@@ -52,7 +52,7 @@ func TestIngestAssertionWithEveryField(t *testing.T) {
 	f.put(signed(claim(), "x"))
 	parent := claim().ContentHash()
 	a := signed(claim(func(a *assertion.Assertion) {
-		a.Subject, a.Object, a.Lifecycle = "Semaglutide:Type2Diabetes", assertion.Reference("Nausea"), assertion.Approved
+		a.Lifecycle, a.Timestamp = assertion.Approved, now
 		a.SourceMetadata = []byte(`{"doi":"10.1056/NEJMoa2032183","n":1961}`)
 		a.ParentHash, a.Epoch, a.VisualHash = &parent, &parent, &assertion.VisualHash{1, 2}
 		a.Vector, a.DerivedFrom = []float32{0.5, -1}, []assertion.Hash{parent}
@@ -90,6 +90,19 @@ func TestIngestAssertionTransition(t *testing.T) {
 		t.Errorf("problem %+v", p)
 	}
 	refused(t, f.assert(text(t, transition(&unknown, "owner"))), http.StatusNotFound, v1.CodeParentNotFound)
+	// Who co-signs agrees, and owns nothing by that.
+	f.put(signed(claim(), "stranger"))
+	refused(t, f.assert(text(t, transition(&hash, "stranger"))), http.StatusForbidden, v1.CodeNotOwner)
+	// A transition says what its parent says.
+	for _, other := range []func(*assertion.Assertion){
+		func(a *assertion.Assertion) { a.Subject = "Aspirin" },
+		func(a *assertion.Assertion) { a.Predicate = "dose" },
+		func(a *assertion.Assertion) { a.Object = assertion.Number(1) },
+		func(a *assertion.Assertion) { a.SourceHash = assertion.Hash{8} },
+	} {
+		differs := signed(claim(func(a *assertion.Assertion) { a.ParentHash, a.Lifecycle, a.Timestamp = &hash, assertion.Rejected, now }, other), "owner")
+		refused(t, f.assert(text(t, differs)), http.StatusConflict, v1.CodeParentDiffers)
+	}
 	f.put(transition(&hash, "owner"))
 
 	stored := read[v1.AssertionDetail](t, f.get("/v1/assertions/"+hash.String()), http.StatusOK)

@@ -21,6 +21,7 @@ type history struct {
 	r      *rand.Rand
 	claims []assertion.Hash
 	owners map[assertion.Hash]string
+	stated map[assertion.Hash]*assertion.Assertion
 	epochs []assertion.Hash
 }
 
@@ -32,7 +33,7 @@ func (h *history) source() assertion.Hash { return assertion.Hash{byte(1 + h.r.I
 func (h *history) step() {
 	h.f.store.clock++
 	pick := func() assertion.Hash { return h.claims[h.r.IntN(len(h.claims))] }
-	kind := h.r.IntN(12)
+	kind := h.r.IntN(13)
 	if len(h.claims) == 0 {
 		kind = 0
 	}
@@ -60,9 +61,14 @@ func (h *history) step() {
 		h.truth()
 	case 11:
 		parent := pick()
-		h.f.put(signed(claim(func(a *assertion.Assertion) { // a later stage
-			a.ParentHash, a.Lifecycle, a.Timestamp = &parent, assertion.Deprecated, now-uint64(h.r.IntN(1000))
-		}), h.owners[parent]))
+		stage := *h.stated[parent] // a later one
+		stage.Signatures = nil
+		stage.ParentHash, stage.Lifecycle, stage.Timestamp = &parent, assertion.Deprecated, now-uint64(h.r.IntN(1000))
+		h.f.put(signed(&stage, h.owners[parent]))
+	case 12:
+		agreed := *h.stated[pick()]
+		agreed.Signatures = nil
+		h.f.put(signed(&agreed, h.agent()))
 	default:
 		c := claim(func(a *assertion.Assertion) {
 			a.Object, a.Confidence, a.SourceHash = assertion.Number(float64(h.r.IntN(4))), h.r.Float64(), h.source()
@@ -76,7 +82,7 @@ func (h *history) step() {
 		})
 		agent := h.agent()
 		h.claims = append(h.claims, c.ContentHash())
-		h.owners[c.ContentHash()] = agent
+		h.owners[c.ContentHash()], h.stated[c.ContentHash()] = agent, c
 		h.f.put(signed(c, agent))
 	}
 }
@@ -172,7 +178,7 @@ func withoutIndex(v any) any {
 // the truth lens among what changes.
 func TestKnownAnswersNeverChange(t *testing.T) {
 	for seed := range uint64(8) {
-		h := &history{f: newFixture(t), r: rand.New(rand.NewPCG(seed, 1)), owners: map[assertion.Hash]string{}}
+		h := &history{f: newFixture(t), r: rand.New(rand.NewPCG(seed, 1)), owners: map[assertion.Hash]string{}, stated: map[assertion.Hash]*assertion.Assertion{}}
 		asked := map[uint64]map[string]any{}
 		for range 40 {
 			h.step()

@@ -77,7 +77,7 @@ func openAPI(routes []route, version string) ([]byte, error) {
 	codes := byCode()
 	paths := object{}
 	for _, r := range routes {
-		documented, err := r.doc.render(codes, !r.lenient)
+		documented, err := r.doc.render(codes, r.refusals())
 		if err != nil {
 			return nil, fmt.Errorf("api: document %s %s: %w", r.method, r.path, err)
 		}
@@ -125,14 +125,14 @@ func openAPIPath(path string) string {
 	return strings.Join(parts, "/")
 }
 
-func (o operation) render(codes map[string]kind, strict bool) (object, error) {
+func (o operation) render(codes map[string]kind, refusals []string) (object, error) {
 	responses := object{}
 	for _, a := range o.answers {
 		responses[strconv.Itoa(a.status)] = object{
 			"description": a.description, "content": object{a.media: content(a.schema, nil)}, "headers": answerHeaders(),
 		}
 	}
-	if err := o.renderProblems(responses, codes, strict); err != nil {
+	if err := o.renderProblems(responses, codes, refusals); err != nil {
 		return nil, err
 	}
 	out := object{"operationId": o.id, "tags": []string{o.tag}, "summary": o.summary, "responses": responses}
@@ -162,11 +162,8 @@ func (o operation) render(codes map[string]kind, strict bool) (object, error) {
 
 // renderProblems adds one response per status of the problems that the route
 // may have.
-func (o operation) renderProblems(responses object, codes map[string]kind, strict bool) error {
-	all := append(slices.Clone(o.codes), v1.CodeInternal)
-	if strict {
-		all = append(all, v1.CodeUnknownParameter, v1.CodeInvalidParameter)
-	}
+func (o operation) renderProblems(responses object, codes map[string]kind, refusals []string) error {
+	all := append(slices.Concat(o.codes, refusals), v1.CodeInternal)
 	slices.Sort(all)
 	byStatus := map[int][]string{}
 	for _, code := range slices.Compact(all) {

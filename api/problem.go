@@ -31,21 +31,22 @@ func recovering() error {
 type storeFault struct {
 	err       error
 	code, fix string
+	field     string // the parameter at fault, if it is always the same
 }
 
 func storeFaults() []storeFault {
 	return []storeFault{
-		{ErrOutcomeUnknown, v1.CodeOutcomeUnknown, "send the same claims again: what is there already answers exists"}, // first: it may wrap one of the others
-		{ErrFailed, v1.CodeNodeFailed, "ask another node; the operator finds the cause in this node's log"},
-		{ErrTooStale, v1.CodeTooStale, "ask again, or allow a larger max_stale, or ask with consistency=local"},
-		{ErrMinIndexNotReached, v1.CodeMinIndexNotReached, "ask again, or ask another node; check that min_index came from this cluster"},
-		{ErrNoLeader, v1.CodeNoLeader, "try again in a moment; reads work with consistency=local"},
-		{ErrOverloaded, v1.CodeOverloaded, "wait for Retry-After, then send the same request again"},
-		{ErrStopping, v1.CodeStopping, "send the request to another node"},
-		{ErrIncompatible, v1.CodeIncompatible, "upgrade every node of the cluster"},
-		{ErrFutureState, v1.CodeInvalidParameter, "give a known_at that has passed at every node"},
-		{ErrNotFound, v1.CodeAssertionNotFound, "check the hash; a claim just written is found with min_index"},
-		{ErrBadCursor, v1.CodeBadCursor, "repeat the query without cursor, with the same filters on every page"},
+		{ErrOutcomeUnknown, v1.CodeOutcomeUnknown, "send the same claims again: what is there already answers exists", ""}, // first: it may wrap one of the others
+		{ErrFailed, v1.CodeNodeFailed, "ask another node; the operator finds the cause in this node's log", ""},
+		{ErrTooStale, v1.CodeTooStale, "ask again, or allow a larger max_stale, or ask with consistency=local", ""},
+		{ErrMinIndexNotReached, v1.CodeMinIndexNotReached, "ask again, or ask another node; check that min_index came from this cluster", ""},
+		{ErrNoLeader, v1.CodeNoLeader, "try again in a moment; reads work with consistency=local", ""},
+		{ErrOverloaded, v1.CodeOverloaded, "wait for Retry-After, then send the same request again", ""},
+		{ErrStopping, v1.CodeStopping, "send the request to another node", ""},
+		{ErrIncompatible, v1.CodeIncompatible, "upgrade every node of the cluster", ""},
+		{ErrFutureState, v1.CodeInvalidParameter, "give a time that has passed at every node", "known_at"},
+		{ErrNotFound, v1.CodeAssertionNotFound, "check the hash; a claim just written is found with min_index", ""},
+		{ErrBadCursor, v1.CodeBadCursor, "repeat the query without cursor, with the same filters on every page", "cursor"},
 	}
 }
 
@@ -68,7 +69,7 @@ func faultOf(err error) *fault {
 		if known.code == v1.CodeNodeFailed { // its cause may name files of the node
 			detail = known.err.Error()
 		}
-		return &fault{code: known.code, detail: detail, fix: known.fix}
+		return &fault{code: known.code, field: known.field, detail: detail, fix: known.fix}
 	}
 	switch {
 	case errors.Is(err, echo.ErrNotFound):
@@ -123,7 +124,10 @@ func refusal(r EntryResult) *fault {
 		return nil
 	case NotOwner:
 		return &fault{code: v1.CodeNotOwner, field: "parent_hash",
-			detail: "a transition must share a signer with its parent", fix: "sign with a key that signed the parent"}
+			detail: "a transition must be signed by a signer of its parent, who signed it when it was first stored", fix: "sign with a key that signed the parent first"}
+	case ParentDiffers:
+		return &fault{code: v1.CodeParentDiffers, field: "parent_hash",
+			detail: "a transition must have the subject, predicate, object and source of its parent", fix: "state another value as a claim of its own, and supersede this one by it"}
 	case ParentNotFound:
 		return &fault{code: v1.CodeParentNotFound, field: "parent_hash",
 			detail: "there is no claim of this hash", fix: "store the parent first, or remove parent_hash"}

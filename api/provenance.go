@@ -3,8 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -14,39 +14,63 @@ import (
 )
 
 // planClaim is GET /v1/assertions/:hash.
-func planClaim(c echo.Context, _ url.Values) (readPlan, error) {
+func planClaim(c echo.Context, q url.Values) (readPlan, error) {
 	hash, err := hashInPath(c)
 	if err != nil {
 		return nil, err
 	}
+	until, err := latest(q)
+	if err != nil {
+		return nil, err
+	}
 	return func(r reader) (any, error) {
-		claim, err := r.view.Get(hash)
+		claim, err := r.claim(hash, until)
 		if err != nil {
 			return nil, err
 		}
-		return r.detail(claim)
+		return r.detail(claim, until)
 	}, nil
 }
 
-// detail is a claim with everything that bears on it.
-func (r reader) detail(claim *assertion.Claim) (*v1.AssertionDetail, error) {
-	out := &v1.AssertionDetail{Assertion: v1.FromClaim(claim), Index: r.index()}
-	var err error
-	if out.Votes, out.VoteWeight, err = r.votes(claim.Hash); err != nil {
+// latest is as_of, the latest timestamp of whatever a past state holds; without
+// it everything is.
+func latest(q url.Values) (uint64, error) {
+	asOf, err := instant(q, "as_of")
+	if err != nil || asOf == nil {
+		return math.MaxUint64, err
+	}
+	return *asOf, nil
+}
+
+// claim is a claim that was made by then.
+func (r reader) claim(h assertion.Hash, until uint64) (*assertion.Claim, error) {
+	claim, err := r.view.Get(h)
+	if err == nil && claim.Timestamp > until {
+		err = fmt.Errorf("%w: it was made later than as_of", ErrNotFound)
+	}
+	return claim, err
+}
+
+// detail is a claim with everything that bears on it and was decided by then.
+func (r reader) detail(claim *assertion.Claim, until uint64) (*v1.AssertionDetail, error) {
+	out := &v1.AssertionDetail{Index: r.index()}
+	past, err := *claim, error(nil)
+	if out.Votes, out.VoteWeight, err = r.votes(claim.Hash, until); err != nil {
 		return nil, err
 	}
-	if out.Transitions, err = r.transitions(claim.Hash); err != nil {
+	if out.Transitions, past.Stage, err = r.transitions(claim, until); err != nil {
 		return nil, err
 	}
-	if out.Supersessions, err = r.supersessions(claim.Hash); err != nil {
+	if out.Supersessions, past.Superseded, err = r.supersessions(claim.Hash, until); err != nil {
 		return nil, err
 	}
+	out.Assertion = v1.FromClaim(&past)
 	out.Source, err = r.knownSource(claim.SourceHash)
 	return out, err
 }
 
-func (r reader) votes(claim assertion.Hash) (votes []v1.Vote, weight float64, err error) {
-	held, err := r.view.Votes(claim)
+func (r reader) votes(claim assertion.Hash, until uint64) (votes []v1.Vote, weight float64, err error) {
+	held, err := r.view.Votes(claim, until)
 	votes = make([]v1.Vote, len(held))
 	for i, v := range held {
 		votes[i] = v1.Vote{Hash: v.Entry.Hash(), Vote: *v.Entry, Commit: v1.FromCommit(v.Commit)}
@@ -55,25 +79,37 @@ func (r reader) votes(claim assertion.Hash) (votes []v1.Vote, weight float64, er
 	return votes, weight, err
 }
 
-func (r reader) transitions(claim assertion.Hash) ([]v1.Transition, error) {
-	children, err := r.view.Transitions(claim)
-	out := make([]v1.Transition, len(children))
-	for i, child := range children {
-		out[i] = v1.Transition{Hash: child.Hash, Lifecycle: child.Lifecycle, Commit: v1.FromCommit(child.Commit)}
-		for _, s := range child.Signatures {
-			out[i].Signers = append(out[i].Signers, s.AgentID)
+// transitions are a claim's until then, and the stage that they led to.
+func (r reader) transitions(claim *assertion.Claim, until uint64) ([]v1.Transition, assertion.Lifecycle, error) {
+	children, err := r.view.Transitions(claim.Hash)
+	out, stage := make([]v1.Transition, 0, len(children)), claim.Lifecycle
+	for _, child := range children {
+		if child.Timestamp > until {
+			continue
 		}
+		stage = child.Lifecycle
+		t := v1.Transition{Hash: child.Hash, Lifecycle: child.Lifecycle, Commit: v1.FromCommit(child.Commit)}
+		for _, s := range child.Signatures {
+			t.Signers = append(t.Signers, s.AgentID)
+		}
+		out = append(out, t)
 	}
-	return out, err
+	return out, stage, err
 }
 
-func (r reader) supersessions(claim assertion.Hash) ([]v1.Supersession, error) {
+// supersessions are those of a claim until then, and whether one of them hides
+// it.
+func (r reader) supersessions(claim assertion.Hash, until uint64) (out []v1.Supersession, hidden bool, err error) {
 	held, err := r.view.Supersessions(claim)
-	out := make([]v1.Supersession, len(held))
-	for i, s := range held {
-		out[i] = v1.Supersession{Hash: s.Entry.Hash(), Supersession: *s.Entry, Commit: v1.FromCommit(s.Commit)}
+	out = make([]v1.Supersession, 0, len(held))
+	for _, s := range held {
+		if s.Entry.Timestamp > until {
+			continue
+		}
+		hidden = hidden || s.Entry.Type != assertion.Refines
+		out = append(out, v1.Supersession{Hash: s.Entry.Hash(), Supersession: *s.Entry, Commit: v1.FromCommit(s.Commit)})
 	}
-	return out, err
+	return out, hidden, err
 }
 
 // knownSource is what is registered of a source, without its content; nil if
@@ -130,22 +166,21 @@ func planTrace(c echo.Context, q url.Values) (readPlan, error) {
 			return nil, invalid("depth", fmt.Sprintf("not an integer from 0 to %d", maxTraceDepth), "")
 		}
 	}
-	asOf, err := instant(q, "as_of")
+	until, err := latest(q)
 	if err != nil {
 		return nil, err
 	}
 	return func(r reader) (any, error) {
-		if _, err := r.view.Get(hash); err != nil {
+		if _, err := r.claim(hash, until); err != nil {
 			return nil, err
 		}
-		return r.trace(hash, depth, asOf)
+		return r.trace(hash, depth, until)
 	}, nil
 }
 
 // trace walks the chain of a claim by distance: its parent, what it is derived
-// from, and what supersedes or refines it. With asOf it leaves out decisions
-// that were made later.
-func (r reader) trace(root assertion.Hash, depth int, asOf *uint64) (*v1.TraceResponse, error) {
+// from, and what supersedes or refines it, as far as it was made by then.
+func (r reader) trace(root assertion.Hash, depth int, until uint64) (*v1.TraceResponse, error) {
 	out := &v1.TraceResponse{Root: root, Nodes: []v1.TraceNode{}, Edges: []v1.TraceEdge{}, Index: r.index()}
 	type place struct {
 		hash  assertion.Hash
@@ -155,7 +190,7 @@ func (r reader) trace(root assertion.Hash, depth int, asOf *uint64) (*v1.TraceRe
 	for len(queue) > 0 {
 		at := queue[0]
 		queue = queue[1:]
-		node, edges, err := r.traceNode(at.hash, asOf)
+		node, edges, err := r.traceNode(at.hash, until)
 		if err != nil {
 			return nil, err
 		}
@@ -177,24 +212,21 @@ func (r reader) trace(root assertion.Hash, depth int, asOf *uint64) (*v1.TraceRe
 	return out, nil
 }
 
-func (r reader) traceNode(h assertion.Hash, asOf *uint64) (*v1.TraceNode, []v1.TraceEdge, error) {
+func (r reader) traceNode(h assertion.Hash, until uint64) (*v1.TraceNode, []v1.TraceEdge, error) {
 	node := &v1.TraceNode{Hash: h, Votes: []v1.Vote{}, Transitions: []v1.Transition{}, Supersessions: []v1.Supersession{}}
-	claim, err := r.view.Get(h)
+	claim, err := r.claim(h, until)
 	if errors.Is(err, ErrNotFound) {
 		return node, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	detail, err := r.detail(claim)
+	detail, err := r.detail(claim, until)
 	if err != nil {
 		return nil, nil, err
 	}
-	later := func(timestamp uint64) bool { return asOf != nil && timestamp > *asOf }
 	node.Assertion, node.Source = &detail.Assertion, detail.Source
-	node.Votes = slices.DeleteFunc(detail.Votes, func(v v1.Vote) bool { return later(v.Timestamp) })
-	node.Transitions = detail.Transitions
-	node.Supersessions = slices.DeleteFunc(detail.Supersessions, func(s v1.Supersession) bool { return later(s.Timestamp) })
+	node.Votes, node.Transitions, node.Supersessions = detail.Votes, detail.Transitions, detail.Supersessions
 	var edges []v1.TraceEdge
 	if claim.ParentHash != nil {
 		edges = append(edges, v1.TraceEdge{From: h, To: *claim.ParentHash, Relation: v1.RelationParent})

@@ -85,17 +85,26 @@ func (r reader) resolve(a ask, l lens.Lens) (in lens.Input, resolution *lens.Res
 	if in, err = r.input(a, l.Needs()); err != nil {
 		return in, nil, err
 	}
-	resolution, err = l.Resolve(in)
-	if errors.Is(err, lens.ErrNotForQuestion) {
-		return in, nil, invalid("lens", err.Error(), "choose another lens, or another question")
-	}
-	if err != nil {
-		return in, nil, fmt.Errorf("lens %s: %w", l.Name(), err)
+	if resolution, err = resolveBy(l, in); err != nil {
+		return in, nil, err
 	}
 	if a.explain {
 		lens.Explain(in, &resolution.Explanation)
 	}
 	return in, resolution, nil
+}
+
+// resolveBy is what a lens makes of an input. A lens that does not answer such
+// questions is the reader's choice, and no failure.
+func resolveBy(l lens.Lens, in lens.Input) (*lens.Resolution, error) {
+	resolution, err := l.Resolve(in)
+	if errors.Is(err, lens.ErrNotForQuestion) {
+		return nil, invalid("lens", err.Error(), "choose another lens, or another question")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lens %s: %w", l.Name(), err)
+	}
+	return resolution, nil
 }
 
 // page reads one page of the claims that a question or a selection has. Under

@@ -58,12 +58,10 @@ func (r reader) receipt(a ask, l lens.Lens, in lens.Input, resolution *lens.Reso
 
 // counted are the votes on a claim that count at the time of the answer.
 func (r reader) counted(claim assertion.Hash) ([]assertion.Vote, error) {
-	votes, err := r.view.Votes(claim)
+	votes, err := r.view.Votes(claim, r.at)
 	var out []assertion.Vote
 	for _, v := range votes {
-		if v.Entry.Timestamp <= r.at {
-			out = append(out, *v.Entry)
-		}
+		out = append(out, *v.Entry)
 	}
 	return out, err
 }

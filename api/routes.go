@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,8 +30,27 @@ func (s *Server) serve(r route) echo.HandlerFunc {
 		if err := r.strict(c); err != nil {
 			return err
 		}
+		if r.versioned() {
+			if err := readAgent(c); err != nil {
+				return err
+			}
+		}
 		return handle(c)
 	}
+}
+
+// versioned tells the routes of the API from those of operation.
+func (r *route) versioned() bool { return strings.HasPrefix(r.path, "/v1/") }
+
+// refusals are the codes that serve itself may answer with.
+func (r *route) refusals() (codes []string) {
+	if !r.lenient {
+		codes = append(codes, v1.CodeUnknownParameter, v1.CodeInvalidParameter)
+	}
+	if r.versioned() {
+		codes = append(codes, assertion.CodeHashInvalid)
+	}
+	return codes
 }
 
 // simple makes a handler factory of a method.

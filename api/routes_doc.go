@@ -78,7 +78,7 @@ func assertDoc() operation {
 			{http.StatusOK, "The claim exists, or gained a signer.", v1.MediaJSON, "AssertResponse"},
 		},
 		codes: slices.Concat(claimCodes(), signatureCodes(), bodyCodes(), writeCodes(),
-			[]string{v1.CodeNotOwner, v1.CodeParentNotFound, v1.CodeSignatureV1Cosign, v1.CodeSignersFull}),
+			[]string{v1.CodeNotOwner, v1.CodeParentNotFound, v1.CodeParentDiffers, v1.CodeSignatureV1Cosign, v1.CodeSignersFull}),
 	}
 }
 

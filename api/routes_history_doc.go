@@ -217,7 +217,7 @@ const (
 
 func diffDoc() operation {
 	return readDoc("diff", tagHistory, "What changed on a subject between two times",
-		"Claims that came to count or no longer do, and resolutions with another winner, under a lens.", "DiffResponse",
+		"Claims that came or were hidden, superseded or retracted, and resolutions with another winner, under a lens.", "DiffResponse",
 		slices.Concat([]paramDoc{
 			questionParams()[0],
 			{in: inQuery, name: "predicate", schema: nameSchema, example: "nausea_rate", description: "One predicate; by default every one of the subject."},
@@ -232,21 +232,36 @@ func diffDoc() operation {
 func watchDoc() operation {
 	return operation{
 		id: "watch", tag: tagHistory, summary: "Follow changes as server-sent events",
-		description: "Each event has its position in the log as id: reconnect with Last-Event-ID or `after`, to whatever node, and nothing is missed or repeated. With `lens` only changes of the answer to the question are told, the present one first. A comment is sent after 15 s of silence.",
+		description: "Each event has its position in the log as id: reconnect with Last-Event-ID or `after`, to whatever node, and nothing is missed or repeated. Filters select claims; without any, every change is told. With `lens` only changes of the answer to the question are told, after each connect the present one first, with `first`. A comment is sent after 15 s of silence.",
 		params: slices.Concat([]paramDoc{
 			{in: inQuery, name: "after", schema: positionSchema, example: "0", description: "The position to continue after; by default now."},
 			{in: inQuery, name: "subject", schema: nameSchema, description: "Claims on this subject, or prefix with `*`; with `lens` the question's."},
 			{in: inQuery, name: "predicate", schema: nameSchema, description: "Claims on this predicate."},
 			{in: inQuery, name: "lens", schema: `{"type":"string"}`, description: "Tell of changed answers only, under this lens."},
-		}, filterParams(), askParams()[:3]),
+		}, watchFilterParams(), askParams()[:3]),
 		answers: []answerDoc{{http.StatusOK, "Events `change` (Event), `resolution` (ResolutionChange) and, last, `problem` (Problem).", v1.MediaEvents, ""}},
 		codes:   []string{v1.CodeUnknownLens, v1.CodeInvalidParameter, v1.CodeMissingParameter, v1.CodeOverloaded, v1.CodeRecovering, v1.CodeStopping, v1.CodeNodeFailed},
 	}
 }
 
+// watchFilterParams are the filters where they mean something else of a claim as
+// it comes in.
+func watchFilterParams() []paramDoc {
+	params := filterParams()
+	for i := range params {
+		switch params[i].name {
+		case "lifecycle":
+			params[i].description = "Stages, separated by commas: without `lens` those that claims state, by default all; with it, as in a query."
+		case "include":
+			params[i].description = "With `lens` as in a query. Without it claims are told as they come in, when none is superseded yet."
+		}
+	}
+	return params
+}
+
 func auditQueriesDoc() operation {
 	return operation{id: "auditQueries", tag: tagHistory, summary: "Who asked this node what",
-		description: "Reads that named an agent in X-Agent-Id, newest first. Each node keeps its own, a bounded number of them.",
+		description: "Reads that named an agent in X-Agent-Id, newest first, and watches when they began. Each node keeps its own, a bounded number of them.",
 		params:      slices.Concat([]paramDoc{{in: inQuery, name: "agent_id", schema: hashSchema, description: "Reads of this agent."}}, listParams(), []paramDoc{cursorParam()}),
 		answers:     []answerDoc{{http.StatusOK, "The reads.", v1.MediaJSON, "AuditResponse"}},
 		codes:       []string{v1.CodeInvalidParameter, v1.CodeBadCursor, v1.CodeNotFound}}

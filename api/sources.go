@@ -153,8 +153,15 @@ func (r reader) impact(h assertion.Hash, l lens.Lens, limit int) (*v1.ImpactResp
 		if asked[question] || !claim.Visible() || len(out.Questions) == limit {
 			continue
 		}
-		asked[question] = true
-		impact, err := r.questionImpact(question, h, l)
+		a := ask{filter: assertion.Filter{Subject: question.Subject, Predicate: question.Predicate, Retracted: true}, aliases: true}
+		names, _, err := r.entity(a)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names { // under another name it is the same question
+			asked[assertion.Question{Subject: name, Predicate: question.Predicate}] = true
+		}
+		impact, err := r.questionImpact(a, names, h, l)
 		if err != nil {
 			return nil, err
 		}
@@ -167,11 +174,10 @@ func (r reader) impact(h assertion.Hash, l lens.Lens, limit int) (*v1.ImpactResp
 	return out, nil
 }
 
-// questionImpact reads the claims on a question once and resolves them with
-// those on the source and without.
-func (r reader) questionImpact(question assertion.Question, h assertion.Hash, l lens.Lens) (*v1.QuestionImpact, error) {
-	f := assertion.Filter{Subject: question.Subject, Predicate: question.Predicate, Retracted: true}
-	in, err := r.scan(ask{filter: f}, []string{f.Subject})
+// questionImpact reads the claims on a question under its names once and
+// resolves them with those on the source and without.
+func (r reader) questionImpact(a ask, names []string, h assertion.Hash, l lens.Lens) (*v1.QuestionImpact, error) {
+	in, err := r.scan(a, names)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +187,7 @@ func (r reader) questionImpact(question assertion.Question, h assertion.Hash, l 
 	}
 	outcome := func(drops func(*assertion.Claim) bool) (*v1.Outcome, error) {
 		kept, _ := in.Without(drops)
-		resolution, err := l.Resolve(kept)
+		resolution, err := resolveBy(l, kept)
 		if err != nil {
 			return nil, err
 		}
@@ -195,6 +201,6 @@ func (r reader) questionImpact(question assertion.Question, h assertion.Hash, l 
 	if err != nil {
 		return nil, err
 	}
-	return &v1.QuestionImpact{Subject: question.Subject, Predicate: question.Predicate,
+	return &v1.QuestionImpact{Subject: a.filter.Subject, Predicate: a.filter.Predicate,
 		With: with.Winner, Without: without.Winner, Changes: !with.SameWinner(without)}, nil
 }

@@ -61,8 +61,9 @@ type View interface {
 // History is what a View knows beside the claims. A method that is asked for
 // one thing returns ErrNotFound if it is not there.
 type History interface {
-	// Votes returns the newest vote of each agent on a claim.
-	Votes(claim assertion.Hash) ([]assertion.Recorded[*assertion.Vote], error)
+	// Votes returns the newest vote of each agent on a claim that is not later
+	// than until, unix seconds.
+	Votes(claim assertion.Hash, until uint64) ([]assertion.Recorded[*assertion.Vote], error)
 	// Transitions returns the claims whose parent a claim is, in log order.
 	Transitions(claim assertion.Hash) ([]*assertion.Claim, error)
 	// Derived returns up to limit claims that name a claim in derived_from.
@@ -112,7 +113,7 @@ type Caller struct {
 // Outcome is what became of one entry.
 type Outcome uint8
 
-// The outcomes. The last five refuse the entry.
+// The outcomes. The last six refuse the entry.
 const (
 	Created Outcome = iota + 1
 	Exists
@@ -122,6 +123,7 @@ const (
 	V1Cosign
 	TooManySigners
 	TargetNotFound
+	ParentDiffers
 )
 
 // WriteResult is what became of the entries of one write.

@@ -46,6 +46,9 @@ func (s *Server) watch(c echo.Context) error {
 	}
 	defer func() { <-s.watches }()
 	s.metrics.queries.WithLabelValues("watch").Inc()
+	if err := s.record(c, w.store.Health(w.ctx).Index, Local, nil); err != nil {
+		return err
+	}
 	header := c.Response().Header()
 	header["Content-Type"] = []string{v1.MediaEvents}
 	header["Cache-Control"] = []string{"no-store"}
@@ -72,11 +75,13 @@ type watch struct {
 	after   assertion.Position
 	// filter selects the claims of interest, nil all events.
 	filter *assertion.Filter
-	// lens, if not nil, makes the watch tell of changed answers only.
-	lens lens.Lens
-	ask  ask
-	last *v1.Outcome
-	buf  bytes.Buffer
+	// lens, if not nil, makes the watch tell of changed answers only: those to
+	// ask, the last of which it told, whose subject had these names then.
+	lens  lens.Lens
+	ask   ask
+	last  *v1.Outcome
+	names map[string]bool
+	buf   bytes.Buffer
 }
 
 func (s *Server) newWatch(c echo.Context) (*watch, error) {
@@ -97,9 +102,14 @@ func (s *Server) newWatch(c echo.Context) (*watch, error) {
 	}
 	if resume == "" && !q.Has("after") { // from now on
 		health := store.Health(w.ctx)
-		w.after = assertion.Position{Index: health.Index, Offset: 1<<16 - 1}
+		w.after = endOf(health.Index)
 	}
 	return w, w.choose(q)
+}
+
+// endOf is the position behind everything of a log index.
+func endOf(index uint64) assertion.Position {
+	return assertion.Position{Index: index, Offset: 1<<16 - 1}
 }
 
 // choose reads what the watch tells of.
@@ -111,26 +121,44 @@ func (w *watch) choose(q url.Values) (err error) {
 		w.ask, err = askQuestion(q)
 		return err
 	}
-	if q.Has("subject") || q.Has("predicate") || q.Has("agent_id") || q.Has("source_hash") {
-		f, err := selection(q)
-		if err != nil {
-			return err
+	for _, p := range askParams() {
+		if q.Has(p.name) {
+			return invalid(p.name, "without lens there is no answer that it bears on", "add lens, or remove it")
 		}
-		f.Lifecycles, f.Superseded, f.Retracted = assertion.Lifecycles(), true, true
-		w.filter = &f
 	}
-	return nil
+	w.filter, err = watchFilter(q)
+	return err
+}
+
+// watchFilter reads which claims a watch without a lens tells of; nil if every
+// change is wanted. A claim that is hidden otherwise is a change like any other,
+// unless the client says what it wants to see.
+func watchFilter(q url.Values) (*assertion.Filter, error) {
+	f, err := selection(q)
+	if err != nil {
+		return nil, err
+	}
+	if !q.Has("subject") && !q.Has("predicate") && !q.Has("min_confidence") && !narrowed(f) {
+		return nil, nil
+	}
+	if f.Lifecycles == nil {
+		f.Lifecycles = assertion.Lifecycles()
+	}
+	if !q.Has("include") {
+		f.Superseded, f.Retracted = true, true
+	}
+	return &f, nil
 }
 
 // run follows the log until the client goes away or the node stops.
 func (w *watch) run() error {
+	if err := w.flush(); err != nil { // the headers
+		return err
+	}
 	if w.lens != nil {
-		if err := w.resolve(true); err != nil {
+		if err := w.begin(); err != nil {
 			return err
 		}
-	}
-	if err := w.flush(); err != nil { // the headers, and the first answer
-		return err
 	}
 	for {
 		more, touched, err := w.page()
@@ -148,7 +176,7 @@ func (w *watch) run() error {
 		if more {
 			continue
 		}
-		quiet, err := w.wait()
+		quiet, err := w.wait(w.after.Index + 1)
 		if err != nil {
 			return err
 		}
@@ -160,12 +188,29 @@ func (w *watch) run() error {
 	}
 }
 
-// wait returns when there may be something new, or, quiet, when there was
-// nothing for long, with a comment to send.
-func (w *watch) wait() (quiet bool, err error) {
+// begin tells the answer of now. A client that comes from another node may have
+// seen more than this one has applied; it is not told an older answer.
+func (w *watch) begin() error {
+	for {
+		late, err := w.wait(w.after.Index)
+		if err != nil {
+			return err
+		}
+		if !late {
+			return w.resolve(true)
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns when a log index is applied, or, quiet, when it was not for long,
+// with a comment to send.
+func (w *watch) wait(index uint64) (quiet bool, err error) {
 	ctx, cancel := context.WithTimeout(w.ctx, heartbeat)
 	defer cancel()
-	err = w.store.WaitApplied(ctx, w.after.Index+1)
+	err = w.store.WaitApplied(ctx, index)
 	switch {
 	case err == nil:
 		return false, nil
@@ -210,18 +255,25 @@ func (w *watch) page() (more, touched bool, err error) {
 		}
 	}
 	if more = len(events) == watchPage; !more && applied > w.after.Index {
-		w.after = assertion.Position{Index: applied, Offset: 1<<16 - 1} // entries without an event
+		w.after = endOf(applied) // entries without an event
 	}
 	return more, touched, nil
 }
 
-// bears reports whether an event may change the watched answer. Everything
-// that is no claim on another question may.
+// bears reports whether an event may change the watched answer: a claim on the
+// question or new signatures of one, a transition, which may be of any claim,
+// and everything that is no claim.
 func (w *watch) bears(e *assertion.Event) bool {
-	if e.Claim == nil || e.Claim.ParentHash != nil || w.ask.aliases {
+	var claim *assertion.Assertion
+	if e.Claim != nil {
+		claim = &e.Claim.Assertion
+	} else if cosigned, ok := e.Entry.(*assertion.Cosignature); ok {
+		claim = cosigned.Assertion
+	}
+	if claim == nil || claim.ParentHash != nil {
 		return true
 	}
-	return e.Claim.Subject == w.ask.filter.Subject && e.Claim.Predicate == w.ask.filter.Predicate
+	return claim.Predicate == w.ask.filter.Predicate && w.names[claim.Subject]
 }
 
 // matches reports whether an event is a claim, or new signatures of one, that
@@ -234,7 +286,8 @@ func (w *watch) matches(e *assertion.Event) bool {
 	return ok && w.filter.Match(&assertion.Claim{Assertion: *cosigned.Assertion, Hash: cosigned.Hash, Stage: cosigned.Assertion.Lifecycle})
 }
 
-// resolve answers the watched question and sends the answer if it changed.
+// resolve answers the watched question and sends the answer if it changed. What
+// the answer rests on need not be read again.
 func (w *watch) resolve(first bool) (err error) {
 	view, err := w.store.Read(w.ctx, Consistency{Level: Local})
 	if err != nil {
@@ -242,18 +295,24 @@ func (w *watch) resolve(first bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, view.Close()) }()
 	r := reader{ctx: w.ctx, server: w.server, view: view, at: w.server.now()}
+	names, _, err := r.entity(w.ask)
+	if err != nil {
+		return err
+	}
+	w.names = make(map[string]bool, len(names))
+	for _, name := range names {
+		w.names[name] = true
+	}
 	outcome, err := r.outcome(w.ask, w.lens)
 	if err != nil {
 		return err
 	}
+	w.after = endOf(r.index())
 	if !first && w.last != nil && w.last.SameAnswer(outcome) {
 		return nil
 	}
 	change := v1.ResolutionChange{Position: v1.FormatPosition(w.after), Subject: w.ask.filter.Subject, Predicate: w.ask.filter.Predicate,
-		First: first, Lens: w.lens.Name(), After: *outcome}
-	if w.last != nil {
-		change.Before = *w.last
-	}
+		First: first, Lens: w.lens.Name(), Before: w.last, After: *outcome}
 	w.last = outcome
 	return w.send(v1.WatchResolution, change.Position, change)
 }

@@ -51,6 +51,17 @@ type Claim struct {
 // as it does not depend on its source.
 func (c *Claim) Visible() bool { return c.Stage.Visible() && !c.Superseded }
 
+// Owner reports whether an agent signed the claim when it was first committed.
+// Only owners decide on it; whoever co-signs later agrees with it, no more.
+func (c *Claim) Owner(agent AgentID) bool {
+	for i := range c.SignatureCommits {
+		if c.Signatures[i].AgentID == agent && c.SignatureCommits[i].Position == c.Commit.Position {
+			return true
+		}
+	}
+	return false
+}
+
 // NewerClaim reports whether a is newer than b: by timestamp, then by commit.
 func NewerClaim(a, b *Claim) bool { return NewestFirst(a, b) < 0 }
 

@@ -210,6 +210,9 @@ func (c *Client) Watch(ctx context.Context, after string, q Query) iter.Seq2[Cha
 		for _, name := range []string{"consistency", "max_stale", "min_index", "limit", "cursor", "explain", "receipt", "as_of", "known_at"} {
 			v.Del(name) // a watch has no use for them
 		}
+		if q.Lens == "" { // claims are told under the name that they state
+			v.Del("aliases")
+		}
 		w := &watch{client: c, query: v, after: after, yield: yield}
 		for at := int(c.preferred.Load()); ctx.Err() == nil && !w.stopped; at++ {
 			err := w.stream(ctx, c.endpoints[at%len(c.endpoints)])
@@ -278,7 +281,7 @@ func (w *watch) take(change Change) bool {
 			if w.last.SameAnswer(&r.After) {
 				return true
 			}
-			r.First, r.Before = false, *w.last
+			r.First, r.Before = false, w.last
 		}
 		w.last = &r.After
 	}

@@ -102,7 +102,11 @@ func TestWatchTellsAnAnswerOnce(t *testing.T) {
 	one, two := assertion.Number(1), assertion.Number(2)
 	var got []string
 	w := &watch{yield: func(c Change, _ error) bool {
-		got = append(got, fmt.Sprintf("%t %s", c.Resolution.First, c.Resolution.After.Winner))
+		before := "nothing"
+		if r := c.Resolution.Before; r != nil {
+			before = r.Winner.String()
+		}
+		got = append(got, fmt.Sprintf("%t %s to %s", c.Resolution.First, before, c.Resolution.After.Winner))
 		return true
 	}}
 	for _, r := range []v1.ResolutionChange{
@@ -110,7 +114,29 @@ func TestWatchTellsAnAnswerOnce(t *testing.T) {
 	} {
 		w.take(Change{Position: "1", Resolution: &r})
 	}
-	if strings.Join(got, ", ") != "true 1, false 2" {
+	if strings.Join(got, ", ") != "true nothing to 1, false 1 to 2" {
 		t.Errorf("told %v", got)
+	}
+}
+
+// Without a lens a watch reads no question, and so asks for no names of one.
+func TestWatchOfClaimsAsksForNoNames(t *testing.T) {
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.RawQuery
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(v1.Problem{Code: v1.CodeInvalidParameter, Status: http.StatusBadRequest})
+	}))
+	defer server.Close()
+	c, err := New([]string{server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lens, want := range map[string]string{"": "after=7&subject=s", "recency": "after=7&aliases=false&lens=recency&subject=s"} {
+		for range c.Watch(t.Context(), "7", Query{Subject: "s", Lens: lens, NoAliases: true}) {
+			if got := <-asked; got != want {
+				t.Errorf("asked %s, want %s", got, want)
+			}
+		}
 	}
 }

@@ -19,15 +19,16 @@ const (
 	Created        Outcome = iota + 1 // stored
 	Exists                            // stored before, with all these signers
 	Cosigned                          // stored before; new signers were added
-	NotOwner                          // a transition without a signer of its parent
+	NotOwner                          // a transition or supersession without an owner of the claim
 	ParentNotFound                    // a transition of an unknown claim
 	V1Cosign                          // version 1 signatures never join a claim signed with version 2
 	TooManySigners                    // the claim would have more signers than allowed
 	TargetNotFound                    // an entry about a claim, epoch or source that is not there
+	ParentDiffers                     // a transition that says something else than its parent
 )
 
 func (o Outcome) String() string {
-	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found"}
+	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found", "parent_differs"}
 	if int(o) < len(names) && o > 0 {
 		return names[o]
 	}
@@ -149,8 +150,8 @@ func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Com
 		if err != nil {
 			return 0, err
 		}
-		if !sharesSigner(parent.claim.Signatures, a.Signatures) {
-			return NotOwner, nil
+		if outcome := judgeTransition(&parent.claim, a); outcome != Created {
+			return outcome, nil
 		}
 	}
 	s := &storedClaim{seq: newSeq(c.Position)}
@@ -166,6 +167,19 @@ func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Com
 		return Created, b.transition(parent, s)
 	}
 	return Created, nil
+}
+
+// judgeTransition lets only an owner of a claim move it to another stage, by a
+// claim that says the same: it would else decide on something that it is not
+// about, or add a voice.
+func judgeTransition(parent *assertion.Claim, a *assertion.Assertion) Outcome {
+	switch {
+	case a.Subject != parent.Subject, a.Predicate != parent.Predicate, a.Object != parent.Object, a.SourceHash != parent.SourceHash:
+		return ParentDiffers
+	case !slices.ContainsFunc(a.Signatures, func(s assertion.Signature) bool { return parent.Owner(s.AgentID) }):
+		return NotOwner
+	}
+	return Created
 }
 
 func sharesSigner(a, b []assertion.Signature) bool {

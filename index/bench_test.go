@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/lens"
 )
 
 var million = flag.Bool("million", false, "run the benchmarks at 1,000,000 claims too")
@@ -135,6 +137,77 @@ func BenchmarkTally(b *testing.B) {
 		if err := errors.Join(v.Close(), db.Close()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkReads answers one question from the aggregates, with 1,000 claims and
+// with many in turn, by skeptic, consensus and layered: a view, the tally and
+// the lens. It reports the median of each and what the many cost over the 1,000,
+// which a machine that is busy with other things touches alike.
+func BenchmarkReads(b *testing.B) {
+	many := 100_000
+	if *million {
+		many = 1_000_000
+	}
+	sizes := []int{1000, many}
+	var dbs []*DB
+	for _, n := range sizes {
+		db, err := Open(b.TempDir(), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer db.Close()
+		dbs = append(dbs, db)
+		fill(b, db, 0, n, 500, func(i int) *assertion.Assertion {
+			a := plain(i)
+			a.Subject = "one"
+			return a
+		})
+		// Compacted, lest what the writes have left to do is measured with the reads.
+		if err := errors.Join(db.Flush(), db.db.Compact(b.Context(), []byte{0}, []byte{0xff}, true)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, name := range []string{"skeptic", "consensus", "layered"} {
+		l, err := lens.Parse(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			took := make([][]time.Duration, len(dbs))
+			for b.Loop() {
+				for i, db := range dbs {
+					start := time.Now()
+					answerOne(b, db, l, uint64(sizes[i]))
+					took[i] = append(took[i], time.Since(start))
+				}
+			}
+			medians := make([]float64, len(dbs))
+			for i := range took {
+				slices.Sort(took[i])
+				medians[i] = float64(took[i][len(took[i])/2].Nanoseconds())
+				b.ReportMetric(medians[i], fmt.Sprintf("ns-at-%d", sizes[i]))
+			}
+			b.ReportMetric(medians[1]/medians[0], "x")
+			b.ReportMetric(0, "ns/op") // of both: says nothing
+		})
+	}
+}
+
+// answerOne resolves the question of BenchmarkReads, which every voice answers.
+func answerOne(b *testing.B, db *DB, l lens.Lens, voices uint64) {
+	b.Helper()
+	v, err := db.View()
+	if err != nil {
+		b.Fatal(err)
+	}
+	tally, err := v.Tally("one", "value", testNow)
+	if err := errors.Join(err, v.Close()); err != nil {
+		b.Fatal(err)
+	}
+	r, err := l.Resolve(lens.Input{Subject: "one", Predicate: "value", At: testNow, Tally: tally, Source: lens.FromAggregates})
+	if err != nil || r.Winner == nil || r.Explanation.Voices != voices {
+		b.Fatalf("%s: %+v, %v", l.Name(), r, err)
 	}
 }
 

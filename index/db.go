@@ -32,7 +32,8 @@ var (
 type Options struct {
 	// FS is the file system; nil is the machine's.
 	FS vfs.FS
-	// CacheBytes is the block cache, 128 MiB by default.
+	// CacheBytes is the block cache, 128 MiB by default; memtables take their
+	// memory beside it.
 	CacheBytes int64
 	// MemTableBytes is how much is written before it is flushed to a sorted
 	// table, 64 MiB by default. It bounds what a restart replays from the log.
@@ -58,6 +59,10 @@ type DB struct {
 	views  sync.WaitGroup
 }
 
+// memTables is how many memtables there may be, flushing ones included, before
+// writes wait.
+const memTables = 4
+
 // Open opens or makes the index in dir.
 func Open(dir string, o Options) (*DB, error) {
 	if o.FS == nil {
@@ -72,7 +77,10 @@ func Open(dir string, o Options) (*DB, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	d := &DB{options: o, cache: pebble.NewCache(o.CacheBytes)}
+	// Pebble takes the memory of its memtables out of the block cache: without room
+	// for all of them a full memtable leaves no block cached.
+	cache := o.CacheBytes + memTables*int64(o.MemTableBytes)
+	d := &DB{options: o, cache: pebble.NewCache(cache)}
 	db, err := pebble.Open(dir, d.pebbleOptions())
 	if err != nil {
 		d.cache.Unref()
@@ -97,7 +105,7 @@ func (d *DB) pebbleOptions() *pebble.Options {
 		// memtable is applied again from there.
 		DisableWAL:                  true,
 		MemTableSize:                d.options.MemTableBytes,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               64 << 20,

@@ -2,7 +2,6 @@ package index
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/zeebo/blake3"
@@ -174,7 +173,7 @@ func (b *Batch) judgeEpoch(e *assertion.Epoch) (Outcome, error) {
 	return Created, nil
 }
 
-// judgeSupersession lets only a signer of a claim supersede it.
+// judgeSupersession lets only an owner of a claim supersede it.
 func (b *Batch) judgeSupersession(e *assertion.Supersession) (Outcome, error) {
 	target, err := b.find(e.Superseded)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -188,7 +187,7 @@ func (b *Batch) judgeSupersession(e *assertion.Supersession) (Outcome, error) {
 			return outcome, err
 		}
 	}
-	if !slices.ContainsFunc(target.claim.Signatures, func(s assertion.Signature) bool { return s.AgentID == e.AgentID }) {
+	if !target.claim.Owner(e.AgentID) {
 		return NotOwner, nil
 	}
 	return Created, nil

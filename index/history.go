@@ -77,12 +77,12 @@ func entryOf[E assertion.Entry](v *View, s seq) (r assertion.Recorded[E], ok boo
 	return assertion.Recorded[E]{Entry: entry, Commit: e.Commit}, true, nil
 }
 
-// newestOfEach returns the newest entry, by timestamp, of each group of keys
-// that end in an order, as was known.
-func newestOfEach[E assertion.Entry](v *View, prefix []byte) (out []assertion.Recorded[E], err error) {
+// newestOfEach returns the newest entry, by timestamp and not later than until,
+// of each group of keys that end in an order, as was known.
+func newestOfEach[E assertion.Entry](v *View, prefix []byte, until uint64) (out []assertion.Recorded[E], err error) {
 	err = v.db.groups(v.snapshot, prefix, orderLen, func(k, _ []byte) (bool, error) {
 		o, err := orderAtEnd(k)
-		if err != nil {
+		if err != nil || o.timestamp() > until {
 			return false, err
 		}
 		e, ok, err := entryOf[E](v, o.seq())
@@ -94,9 +94,10 @@ func newestOfEach[E assertion.Entry](v *View, prefix []byte) (out []assertion.Re
 	return out, err
 }
 
-// Votes returns the newest vote of each agent on a claim, by agent.
-func (v *View) Votes(claim assertion.Hash) ([]assertion.Recorded[*assertion.Vote], error) {
-	return newestOfEach[*assertion.Vote](v, lookup(aboutVote, claim[:]))
+// Votes returns the newest vote of each agent on a claim that is not later than
+// until, unix seconds, by agent.
+func (v *View) Votes(claim assertion.Hash, until uint64) ([]assertion.Recorded[*assertion.Vote], error) {
+	return newestOfEach[*assertion.Vote](v, lookup(aboutVote, claim[:]), until)
 }
 
 // Endorsements returns the newest endorsement of each pair of agents, by
@@ -106,7 +107,7 @@ func (v *View) Endorsements(by *assertion.AgentID) ([]assertion.Recorded[*assert
 	if by != nil {
 		prefix = lookup(aboutEndorsement, by[:])
 	}
-	return newestOfEach[*assertion.Endorsement](v, prefix)
+	return newestOfEach[*assertion.Endorsement](v, prefix, math.MaxUint64)
 }
 
 // Epoch returns an epoch by its hash, or ErrNotFound.

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,7 @@ func drawEntry(t *rapid.T, claims []*assertion.Assertion, epochs []assertion.Has
 	case 6: // a transition
 		a := drawAssertion(t)
 		h := target.ContentHash()
+		a.Subject, a.Predicate, a.Object, a.SourceHash = target.Subject, target.Predicate, target.Object, target.SourceHash
 		a.ParentHash, a.Signatures = &h, nil
 		a.Sign(signer, a.Timestamp)
 		return a
@@ -83,7 +85,7 @@ func remembered(t *rapid.T, v *View) string {
 		for i, s := range c.Signatures {
 			say("  signed by %s at %d", s.AgentID, c.SignatureCommits[i].Index)
 		}
-		votes, err := v.Votes(c.Hash)
+		votes, err := v.Votes(c.Hash, math.MaxUint64)
 		must(err)
 		for _, vote := range votes {
 			say("  %s votes %g", vote.Entry.AgentID, vote.Entry.Weight)

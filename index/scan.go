@@ -17,16 +17,17 @@ import (
 // Iterator walks the claims that match a filter, newest first; with a subject
 // prefix, by subject and then newest first.
 type Iterator struct {
-	view    *View
-	filter  assertion.Filter
-	iter    *pebble.Iterator
-	started bool
-	resume  []byte // key after which to begin
-	claim   *assertion.Claim
-	scanned int
-	most    int // claims to read at most; 0 is no bound
-	bounded bool
-	err     error
+	view     *View
+	filter   assertion.Filter
+	iter     *pebble.Iterator
+	started  bool
+	resume   []byte // key after which to begin
+	claim    *assertion.Claim
+	scanned  int
+	most     int  // claims to read at most; 0 is no bound
+	bySigner bool // walks the claims of the filter's agent
+	bounded  bool
+	err      error
 }
 
 // prefixOf picks the index that leaves the least to filter.
@@ -54,7 +55,7 @@ func (v *View) Scan(f assertion.Filter) *Iterator { return v.scanAfter(f, nil) }
 
 func (v *View) scanAfter(f assertion.Filter, after []byte) *Iterator {
 	prefix := prefixOf(&f)
-	it := &Iterator{view: v, filter: f, resume: after}
+	it := &Iterator{view: v, filter: f, resume: after, bySigner: prefix[0] == spaceAgent}
 	lower := prefix
 	if f.AsOf != nil && !f.SubjectPrefix { // the newest that may match comes first
 		lower = binary.BigEndian.AppendUint64(bytes.Clone(prefix), ^*f.AsOf)
@@ -65,7 +66,9 @@ func (v *View) scanAfter(f assertion.Filter, after []byte) *Iterator {
 }
 
 // StopAfter bounds how many claims the iterator reads, matching or not, so that
-// a filter that selects almost nothing cannot walk a whole index.
+// a filter that selects almost nothing cannot walk a whole index. What was not
+// known at the view's time does not count: the bound cuts off the same claims
+// however many arrive later.
 func (it *Iterator) StopAfter(claims int) { it.most = claims }
 
 // Stopped reports that the bound of StopAfter ended the iteration.
@@ -86,15 +89,32 @@ func (it *Iterator) Next() bool {
 			it.err = it.view.db.explain(err)
 			return false
 		}
-		it.scanned++
-		if it.claim, it.err = it.view.load(o.seq()); it.err != nil {
+		if it.claim, it.err = it.read(o.seq()); it.err != nil {
 			return false
 		}
-		if it.claim != nil && it.filter.Match(it.claim) {
+		if it.claim == nil {
+			continue
+		}
+		it.scanned++
+		if it.filter.Match(it.claim) {
 			return true
 		}
 	}
 	return false
+}
+
+// read returns the claim of a key, as it was known; nil if the key was not there
+// at that time, because the claim or the signature that it stands for came
+// later.
+func (it *Iterator) read(s seq) (*assertion.Claim, error) {
+	if known, err := it.view.knewClaim(s); err != nil || !known {
+		return nil, err
+	}
+	c, err := it.view.load(s)
+	if err != nil || c == nil || it.bySigner && !c.HasSigner(*it.filter.Agent) {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (it *Iterator) advance() bool {
@@ -119,7 +139,8 @@ func (it *Iterator) advance() bool {
 // Claim is the claim that Next has found.
 func (it *Iterator) Claim() *assertion.Claim { return it.claim }
 
-// Scanned is how many claims were read so far, matching or not.
+// Scanned is how many claims were read so far, matching or not, of those that
+// were known.
 func (it *Iterator) Scanned() int { return it.scanned }
 
 // Err is the error that ended the iteration, nil at a regular end.
@@ -155,6 +176,11 @@ func fingerprint(f *assertion.Filter) ([]byte, error) {
 // reads a bounded number of claims: with a filter that selects few of them it
 // may hold less than limit, or nothing, and still have a next one.
 func (v *View) Page(f assertion.Filter, cursor string, limit int) (claims []*assertion.Claim, next string, err error) {
+	return v.page(f, cursor, limit, maxPageScan)
+}
+
+// page is Page that reads at most so many claims.
+func (v *View) page(f assertion.Filter, cursor string, limit, most int) (claims []*assertion.Claim, next string, err error) {
 	mark, err := fingerprint(&f)
 	if err != nil {
 		return nil, "", err
@@ -165,7 +191,7 @@ func (v *View) Page(f assertion.Filter, cursor string, limit int) (claims []*ass
 	}
 	it := v.scanAfter(f, after)
 	defer func() { err = errors.Join(err, it.Close()) }()
-	it.StopAfter(maxPageScan)
+	it.StopAfter(most)
 	var last []byte
 	for it.Next() {
 		if len(claims) == limit {

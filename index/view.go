@@ -18,6 +18,8 @@ type View struct {
 	decoder  *assertion.RecordDecoder // made at the first read of a claim
 	// known is the committed_at up to which the view sees, nil if all.
 	known *uint64
+	// unknown is where what is not known at known begins, nil until it is needed.
+	unknown *boundary
 	// retracted remembers which sources are retracted.
 	retracted map[assertion.Hash]bool
 }

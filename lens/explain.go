@@ -54,7 +54,7 @@ func Explain(in Input, e *Explanation) {
 		}
 		w.Support = w.Effective * c.SourceClass.Weight()
 		if in.Votes != nil {
-			sum := in.Votes[c.Hash]
+			sum := sumOf(in.Votes[c.Hash])
 			w.Votes = &sum
 		}
 		if in.Trust != nil {

@@ -29,7 +29,7 @@ func (trusted) Hash() assertion.Hash { return assertion.Hash{42} }
 
 // withAll gives an input whatever a lens may need.
 func withAll(in lens.Input) lens.Input {
-	in.Trust, in.Votes, in.SupersededEpochs = trusted{}, map[assertion.Hash]lens.VoteSum{}, map[assertion.Hash]assertion.Hash{}
+	in.Trust, in.Votes, in.SupersededEpochs = trusted{}, map[assertion.Hash][]assertion.Vote{}, map[assertion.Hash]assertion.Hash{}
 	in.Truth = believed{}
 	return in
 }
@@ -99,15 +99,43 @@ func TestGoldenVotes(t *testing.T) {
 	if r := resolve(t, "votes", in); r.Winner.Object != a || r.Confidence != 0 || !strings.Contains(r.Explanation.Decision, "nobody has voted") {
 		t.Errorf("without votes: %+v, %s", r.Winner, r.Explanation.Decision)
 	}
-	in.Votes = map[assertion.Hash]lens.VoteSum{
-		claims[0].claim().Hash: {Weight: 0.9, Voters: 1}, claims[1].claim().Hash: {Weight: 0.3, Voters: 2}, claims[2].claim().Hash: {Weight: 0.8, Voters: 1},
+	in.Votes = map[assertion.Hash][]assertion.Vote{
+		claims[0].claim().Hash: {cast("p", 0.9, 0)}, claims[1].claim().Hash: {cast("q", 0.1, 0), cast("r", 0.2, 0)}, claims[2].claim().Hash: {cast("p", 0.8, 0)},
 	}
 	r := resolve(t, "votes", in)
 	near(t, "score", r.Winner.Score, 1.2)
 	near(t, "confidence", r.Confidence, 0.6)
-	in.Votes[claims[2].claim().Hash] = lens.VoteSum{Weight: 1.3, Voters: 2}
+	in.Votes[claims[2].claim().Hash] = []assertion.Vote{cast("p", 0.8, 0), cast("q", 0.5, 0)}
 	if r := resolve(t, "votes", in); r.Winner.Object != b {
 		t.Errorf("1.3 against 1.2: %+v", r.Winner)
+	}
+}
+
+// cast is a vote as a lens is given it.
+func cast(agent string, weight float64, timestamp uint64) assertion.Vote {
+	return assertion.Vote{AgentID: assertion.AgentID(blake3.Sum256([]byte(agent))), Weight: weight, Timestamp: timestamp}
+}
+
+// x states a twice on one source; p voted 0.9 on the first claim and 0.2 on the
+// second, q 0.5 on the first alone. Of p's votes on a the newest counts, 0.2;
+// q's stays though x has spoken again: a has 0.2 + 0.5 = 0.7 of 0.7 + 0.3 = 1.
+func TestGoldenVotesOutliveARestatement(t *testing.T) {
+	a, b := assertion.Text("a"), assertion.Text("b")
+	claims := []said{
+		{"x", "1", a, assertion.Expert, 0.5, 9, 1}, {"x", "1", a, assertion.Expert, 0.6, 5, 2}, {"z", "3", b, assertion.Expert, 0.4, 0, 3},
+	}
+	in := input(claims...)
+	in.Votes = map[assertion.Hash][]assertion.Vote{
+		claims[0].claim().Hash: {cast("p", 0.9, 10), cast("q", 0.5, 11)}, claims[1].claim().Hash: {cast("p", 0.2, 12)}, claims[2].claim().Hash: {cast("p", 0.3, 13)},
+	}
+	r := resolve(t, "votes", in)
+	if r.Winner.Object != a {
+		t.Errorf("%+v", r.Winner)
+	}
+	near(t, "score", r.Winner.Score, 0.7)
+	near(t, "confidence", r.Confidence, 0.7)
+	if !strings.Contains(r.Explanation.Decision, "3 votes") {
+		t.Error(r.Explanation.Decision)
 	}
 }
 

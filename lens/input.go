@@ -16,6 +16,7 @@ func FromClaims(subject, predicate string, claims []*assertion.Claim, at uint64,
 	if g.Any() {
 		claims, in.Joined = g.join(claims, assertion.NewTally(subject, predicate, claims, at))
 	}
+	in.counted = claims
 	in.Tally, in.Claims = assertion.NewTally(subject, predicate, claims, at), current(claims)
 	return in
 }
@@ -31,7 +32,7 @@ func (in Input) Without(drops func(*assertion.Claim) bool) (out Input, dropped i
 		kept = append(kept, c)
 	}
 	again := FromClaims(in.Subject, in.Predicate, kept, in.At, in.Grouping)
-	in.Stated, in.Tally, in.Claims, in.Joined = kept, again.Tally, again.Claims, again.Joined
+	in.Stated, in.counted, in.Tally, in.Claims, in.Joined = kept, again.counted, again.Tally, again.Claims, again.Joined
 	return in, dropped
 }
 

@@ -57,9 +57,11 @@ type Input struct {
 	Claims []*assertion.Claim
 	// Stated are all claims that were read, before the choice of current ones.
 	Stated []*assertion.Claim
-	// Votes are the sums of the newest votes, by claim; claims without votes are
-	// absent.
-	Votes map[assertion.Hash]VoteSum
+	// counted are the claims of Stated with the value that each counts for.
+	counted []*assertion.Claim
+	// Votes are the newest of each agent on each claim of Stated that are not
+	// later than At; claims without votes are absent.
+	Votes map[assertion.Hash][]assertion.Vote
 	// Trust is the trust in the agents behind the claims.
 	Trust TrustSource
 	// Truth is what was learnt about the reliability of agents.
@@ -80,6 +82,15 @@ type Input struct {
 	// Truncated says that a bound cut the scan short, so that older claims are
 	// missing from the input.
 	Truncated bool
+}
+
+// sumOf adds up the votes on one claim.
+func sumOf(votes []assertion.Vote) (sum VoteSum) {
+	for i := range votes {
+		sum.Weight += votes[i].Weight
+		sum.Voters++
+	}
+	return sum
 }
 
 // VoteSum is what agents have voted on one claim.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/stemedb/stemedb/assertion"
@@ -46,23 +47,28 @@ func (n *Node) keepTruth() {
 // something new.
 func (n *Node) refreshTruth(l *learner) error {
 	began := time.Now()
-	model, err := n.learnTruth(l)
-	if err != nil || model == nil {
+	learnt, err := n.learnTruth(l)
+	if err != nil || learnt == nil {
 		return err
+	}
+	model := learnt.model
+	if model.Same(l.model) {
+		learnt.model = l.model
+		*l = *learnt
+		return nil
 	}
 	size, err := n.writeComputed(assertion.KindTruth, model.Index, model.Encode)
 	if err != nil {
 		return err
 	}
-	l.model = model
+	*l = *learnt // only now: what was not written is learnt again
 	n.log.Info("learnt the model of the truth lens", "hash", model.Hash(), "claims", model.Claims, "questions", model.Questions,
 		"bytes", size, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
-// learnTruth returns nil if no model is due, or the new one says what the last
-// one did.
-func (n *Node) learnTruth(l *learner) (*truth.Model, error) {
+// learnTruth learns from the state of now; nil if no model is due.
+func (n *Node) learnTruth(l *learner) (*learner, error) {
 	view, err := n.fsm.View()
 	if err != nil {
 		return nil, err
@@ -75,11 +81,7 @@ func (n *Node) learnTruth(l *learner) (*truth.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.index, l.claims, l.at = view.Applied().Index, view.Count(), time.Now()
-	if model.Same(l.model) {
-		return nil, nil
-	}
-	return model, nil
+	return &learner{index: view.Applied().Index, claims: view.Count(), at: time.Now(), model: model}, nil
 }
 
 // due reports whether a new model may say something new.
@@ -97,14 +99,15 @@ func (l *learner) due(view *index.View) (bool, error) {
 		contested, _, err := view.Contested("", 1)
 		return len(contested) > 0, err
 	}
-	label, err := view.NewestTrustChange()
+	labels, err := view.Labels()
 	if err != nil {
 		return false, err
 	}
+	labelled := slices.ContainsFunc(labels, func(r assertion.Recorded[*assertion.Label]) bool { return r.Commit.Index > l.index })
 	applied := view.Applied().Index
 	more := view.Count() - l.claims
 	grown := float64(more) > truthGrowth*float64(l.claims) || more > 0 && view.Count() <= truthSmall
-	return label.Index > l.index || grown || applied > l.index && time.Since(l.at) > truthAge, nil
+	return labelled || grown || applied > l.index && time.Since(l.at) > truthAge, nil
 }
 
 // learnFrom learns from the newest claims that a view shows.

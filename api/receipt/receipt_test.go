@@ -52,10 +52,9 @@ type made struct {
 func make1(t rapid.TB, claims []*assertion.Claim, votes []assertion.Vote, spec string, g lens.Grouping) made {
 	t.Helper()
 	in := lens.FromClaims("Semaglutide", "nausea_rate", claims, at, g)
-	in.Votes, in.SupersededEpochs = map[assertion.Hash]lens.VoteSum{}, map[assertion.Hash]assertion.Hash{}
+	in.Votes, in.SupersededEpochs = map[assertion.Hash][]assertion.Vote{}, map[assertion.Hash]assertion.Hash{}
 	for _, v := range votes {
-		sum := in.Votes[v.AssertionHash]
-		in.Votes[v.AssertionHash] = lens.VoteSum{Weight: sum.Weight + v.Weight, Voters: sum.Voters + 1}
+		in.Votes[v.AssertionHash] = append(in.Votes[v.AssertionHash], v)
 	}
 	scores, err := trust.Compute(trust.Input{Index: 3, At: at, Verdicts: []trust.Verdict{
 		{Agent: assertion.AgentOf(key("a0")), Predicate: "nausea_rate", Right: true, At: at}, {Agent: assertion.AgentOf(key("elsewhere")), Predicate: "p", At: at}}})
@@ -184,12 +183,20 @@ func TestReceiptsBreak(t *testing.T) {
 			r.Evidence.Claims[1] = r.Evidence.Claims[0]
 			r.Statement.Claims[1] = r.Statement.Claims[0]
 		},
-		"a vote's weight":        func(r *v1.Receipt) { r.Evidence.Votes[0].Weight = 1 },
-		"a vote twice":           func(r *v1.Receipt) { r.Evidence.Votes = append(r.Evidence.Votes, r.Evidence.Votes[0]) },
-		"a vote left out":        func(r *v1.Receipt) { r.Evidence.Votes = r.Evidence.Votes[1:] },
-		"trust that is no trust": func(r *v1.Receipt) { r.Evidence.Trust = []byte("x") },
-		"a model that is none":   func(r *v1.Receipt) { r.Evidence.Truth = []byte("x") },
-		"a tolerance":            func(r *v1.Receipt) { r.Statement.Tolerance = "wide" },
+		"a vote's weight":                      func(r *v1.Receipt) { r.Evidence.Votes[0].Weight = 1 },
+		"a vote twice":                         func(r *v1.Receipt) { r.Evidence.Votes = append(r.Evidence.Votes, r.Evidence.Votes[0]) },
+		"a vote left out":                      func(r *v1.Receipt) { r.Evidence.Votes = r.Evidence.Votes[1:] },
+		"a filter that the claims do not pass": func(r *v1.Receipt) { r.Statement.Parameters = map[string]any{"source_class": "Regulatory"} },
+		"a filter by agent": func(r *v1.Receipt) {
+			r.Statement.Parameters = map[string]any{"agent_id": assertion.AgentOf(key("a0")).String()}
+		},
+		"a least confidence":      func(r *v1.Receipt) { r.Statement.Parameters = map[string]any{"min_confidence": 1.0} },
+		"an earlier as_of":        func(r *v1.Receipt) { r.Statement.Parameters = map[string]any{"as_of": float64(5)} },
+		"a truth without a model": func(r *v1.Receipt) { r.Statement.TruthHash = &assertion.Hash{1} },
+		"a trust without scores":  func(r *v1.Receipt) { r.Statement.TrustHash = &assertion.Hash{1} },
+		"trust that is no trust":  func(r *v1.Receipt) { r.Evidence.Trust = []byte("x") },
+		"a model that is none":    func(r *v1.Receipt) { r.Evidence.Truth = []byte("x") },
+		"a tolerance":             func(r *v1.Receipt) { r.Statement.Tolerance = "wide" },
 	} {
 		r := fresh()
 		spoil(r)

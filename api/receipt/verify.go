@@ -117,6 +117,9 @@ func claimsOf(r *v1.Receipt, report *Report) ([]*assertion.Claim, error) {
 		if err := signed.Verify(assertion.VerifyOptions{AcceptV1: true}); err != nil {
 			return nil, invalid("claim %s: %v", hash, err)
 		}
+		if why := beyond(s, a); why != "" {
+			return nil, invalid("claim %s is not one that the question selects: %s", hash, why)
+		}
 		if a.Predicate != s.Predicate || !slices.Contains(names, a.Subject) {
 			return nil, invalid("claim %s is on another question: %s %s", hash, a.Subject, a.Predicate)
 		}
@@ -139,13 +142,13 @@ func claimsOf(r *v1.Receipt, report *Report) ([]*assertion.Claim, error) {
 	return claims, nil
 }
 
-// votesOf checks each vote and adds them up by claim.
-func votesOf(r *v1.Receipt, report *Report) (map[assertion.Hash]lens.VoteSum, error) {
+// votesOf checks each vote and sorts them by claim.
+func votesOf(r *v1.Receipt, report *Report) (map[assertion.Hash][]assertion.Vote, error) {
 	type ballot struct {
 		claim assertion.Hash
 		agent assertion.AgentID
 	}
-	sums, cast := map[assertion.Hash]lens.VoteSum{}, map[ballot]bool{}
+	votes, cast := map[assertion.Hash][]assertion.Vote{}, map[ballot]bool{}
 	for i := range r.Evidence.Votes {
 		v := &r.Evidence.Votes[i]
 		if err := v.Verify(); err != nil {
@@ -156,18 +159,24 @@ func votesOf(r *v1.Receipt, report *Report) (map[assertion.Hash]lens.VoteSum, er
 			return nil, invalid("a vote of %s on %s does not count: it is there twice, on another question, or later than the answer", v.AgentID, v.AssertionHash)
 		}
 		cast[b] = true
-		sum := sums[v.AssertionHash]
-		sum.Weight, sum.Voters = sum.Weight+v.Weight, sum.Voters+1
-		sums[v.AssertionHash] = sum
+		votes[v.AssertionHash] = append(votes[v.AssertionHash], *v)
 		report.Votes++
 	}
-	return sums, nil
+	return votes, nil
 }
 
 // scoresOf reads the trust and truth scores that the node attests.
 func scoresOf(r *v1.Receipt, in *lens.Input) error {
 	scores, model := (*trust.Scores)(nil), (*truth.Model)(nil)
 	var err error
+	for name, scores := range map[string]struct {
+		hash     *assertion.Hash
+		evidence []byte
+	}{"trust": {r.Statement.TrustHash, r.Evidence.Trust}, "truth": {r.Statement.TruthHash, r.Evidence.Truth}} {
+		if named := scores.hash != nil && *scores.hash != (assertion.Hash{}); named != (scores.evidence != nil) {
+			return invalid("the statement names a computation of %s and the evidence lacks it, or the other way round", name)
+		}
+	}
 	if r.Evidence.Trust != nil {
 		if scores, err = trust.Decode(r.Evidence.Trust); err != nil {
 			return invalid("%v", err)
@@ -208,4 +217,45 @@ func text(o *assertion.ObjectValue) string {
 		return "none"
 	}
 	return o.String()
+}
+
+// beyond says why a claim cannot have answered a question with the statement's
+// parameters; "" if it can.
+func beyond(s *v1.ReceiptStatement, a *v1.Assertion) string {
+	for name, value := range s.Parameters {
+		given, held := fmt.Sprint(value), ""
+		switch name {
+		case "agent_id":
+			if slices.ContainsFunc(a.Signatures, func(sig v1.Signature) bool { return sig.AgentID.String() == given }) {
+				continue
+			}
+			held = "other signers"
+		case "source_class":
+			held = a.SourceClass.String()
+		case "source_hash":
+			held = a.SourceHash.String()
+		case "epoch":
+			if a.Epoch != nil {
+				held = a.Epoch.String()
+			}
+		case "min_confidence":
+			if least, ok := value.(float64); ok && a.Confidence >= least {
+				continue
+			}
+			held = fmt.Sprint(a.Confidence)
+		case "as_of":
+			if latest, ok := value.(float64); ok && float64(a.Timestamp) <= latest && float64(s.At) == latest {
+				continue
+			}
+			held = fmt.Sprintf("made at %d, decayed to %d", a.Timestamp, s.At)
+		case "tolerance":
+			held = s.Tolerance
+		default: // what the state decides, or what needs no look at a claim
+			continue
+		}
+		if held != given {
+			return fmt.Sprintf("%s is %s, the claim has %s", name, given, held)
+		}
+	}
+	return ""
 }

@@ -19,8 +19,12 @@ type AuditRecord struct {
 	// had to be.
 	Index       uint64 `json:"index"`
 	Consistency string `json:"consistency"`
-	// Claims are those that answered, at most 100: of a list those on it, of a
-	// question the newest ones.
+	// Claims are those that the answer shows, at most 100: those of a list, a
+	// chain, a page of the feed or a diff. Of an answer that shows none, by
+	// skeptic, layered or constraints, they are the newest on its questions,
+	// whether they counted or not. Answers of figures alone (conflicts, impact)
+	// and of what is no claim name none, nor does a watch, which is recorded when
+	// it begins.
 	Claims    []assertion.Hash `json:"claims"`
 	RequestID string           `json:"request_id"`
 }

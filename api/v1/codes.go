@@ -18,6 +18,7 @@ const (
 
 	CodeNotOwner          = "not_owner"
 	CodeParentNotFound    = "parent_not_found"
+	CodeParentDiffers     = "parent_differs"
 	CodeSignatureV1Cosign = "signature_v1_cosign"
 	CodeSignersFull       = "signers_full"
 	CodeAssertionNotFound = "assertion_not_found"

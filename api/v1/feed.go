@@ -84,14 +84,16 @@ const (
 // ResolutionChange is the data of a resolution event: the answer to a watched
 // question has changed.
 type ResolutionChange struct {
-	// Position is the last event that the answer rests on.
+	// Position is the end of the log index of the state that answered: all that
+	// the answer rests on lies before it.
 	Position  string `json:"position"`
 	Subject   string `json:"subject"`
 	Predicate string `json:"predicate"`
-	// First says that nothing changed: this is the answer that the watch begins
-	// with.
-	First  bool    `json:"first,omitempty"`
-	Lens   string  `json:"lens"`
-	Before Outcome `json:"before"`
-	After  Outcome `json:"after"`
+	// First says that this is the answer that held when the connection began,
+	// after a reconnect too: the node does not know what the client saw before.
+	First bool   `json:"first,omitempty"`
+	Lens  string `json:"lens"`
+	// Before is the last answer told on this connection; absent on the first.
+	Before *Outcome `json:"before,omitempty"`
+	After  Outcome  `json:"after"`
 }

@@ -236,7 +236,7 @@ type DiffResponse struct {
 	// Unchanged counts the other predicates of the subject.
 	Unchanged int `json:"unchanged"`
 	// Truncated says that the subject has more predicates or claims than were
-	// compared.
+	// compared. Lists cut at limit are marked at their question.
 	Truncated bool   `json:"truncated,omitempty"`
 	Index     uint64 `json:"index"`
 }
@@ -248,10 +248,14 @@ type QuestionDiff struct {
 	Changed bool    `json:"changed"`
 	Before  Outcome `json:"before"`
 	After   Outcome `json:"after"`
-	// Added are the claims that count at To and did not at From, Removed those
-	// that no longer count: hidden, superseded, retracted or replaced.
+	// Added are the claims that are selected at To and were not at From, newest
+	// first, at most limit; Removed those that no longer are: hidden, superseded
+	// or retracted. A claim whose signers have stated something newer stays.
 	Added   []Assertion `json:"added"`
 	Removed []Assertion `json:"removed"`
+	// Truncated says that there are more than are listed, or more claims on the
+	// question than were compared.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // Outcome is a resolution in short.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,13 +80,54 @@ func readReceipt(cmd *cobra.Command, path string) (*v1.Receipt, error) {
 		return nil, fmt.Errorf("%s is no receipt: %w", path, err)
 	}
 	if answer.Receipt != nil {
-		return answer.Receipt, nil
+		return answer.Receipt, sameAnswer(raw, &answer.Receipt.Statement)
 	}
 	alone := new(v1.Receipt)
 	if err := json.Unmarshal(raw, alone); err != nil || alone.Statement.Version == 0 {
 		return nil, fmt.Errorf("%s holds no receipt: ask with --receipt -o json", path)
 	}
 	return alone, nil
+}
+
+// sameAnswer refuses an answer that says something else than the receipt in it:
+// whoever reads the answer would be shown what nobody signed.
+func sameAnswer(raw []byte, statement *v1.ReceiptStatement) error {
+	var around struct {
+		Resolution *struct {
+			Winner     *struct{ Object assertion.ObjectValue } `json:"winner"`
+			Confidence float64                                 `json:"confidence"`
+		} `json:"resolution"`
+		Assertions    []v1.Assertion                           `json:"assertions"`
+		Status        *string                                  `json:"status"`
+		ConflictScore *float64                                 `json:"conflict_score"`
+		Claims        []struct{ Object assertion.ObjectValue } `json:"claims"`
+		Winner        *struct{ Object assertion.ObjectValue }  `json:"winner"`
+	}
+	if err := json.Unmarshal(raw, &around); err != nil {
+		return fmt.Errorf("the answer around the receipt cannot be read: %w", err)
+	}
+	differs := func(what string) error {
+		return fmt.Errorf("%w: the answer around it says something else: %s", receipt.ErrInvalid, what)
+	}
+	for i := range around.Assertions {
+		a := &around.Assertions[i]
+		if a.Signed().ContentHash() != a.Hash || !slices.Contains(statement.Claims, a.Hash) {
+			return differs("a claim that is not among those of the receipt")
+		}
+	}
+	signed, winner := &statement.Answer, around.Winner
+	if r := around.Resolution; r != nil {
+		if winner = r.Winner; r.Confidence != signed.Confidence || (winner == nil) != (signed.Object == nil) {
+			return differs("another winner or confidence")
+		}
+	}
+	switch {
+	case winner != nil && (signed.Object == nil || winner.Object != *signed.Object), len(around.Claims) > 0 && (signed.Object == nil || around.Claims[0].Object != *signed.Object):
+		return differs("another winner")
+	case around.Status != nil && *around.Status != signed.Status, around.ConflictScore != nil && *around.ConflictScore != signed.ConflictScore:
+		return differs("another conflict")
+	}
+	return nil
 }
 
 // nodeOf holds the receipt's key against those that count and names its node;
@@ -149,6 +192,12 @@ func receiptTable(w io.Writer, r *v1.Receipt, report *receipt.Report, node strin
 	row(w, "signed by", node)
 	row(w, "cluster", s.ClusterID)
 	row(w, "question", s.Subject+" "+s.Predicate)
+	for _, name := range slices.Sorted(maps.Keys(s.Parameters)) {
+		row(w, "asked with", fmt.Sprintf("%s = %v", name, s.Parameters[name]))
+	}
+	if len(s.Names) > 0 {
+		row(w, "asked under", strings.Join(s.Names, ", "))
+	}
 	row(w, "lens", s.Lens)
 	if s.Answer.Object != nil {
 		row(w, "answer", *s.Answer.Object)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stemedb/stemedb/api"
 	v1 "github.com/stemedb/stemedb/api/v1"
@@ -52,6 +53,8 @@ func outcomeOf(o index.Outcome) (api.Outcome, error) {
 		return api.TooManySigners, nil
 	case index.TargetNotFound:
 		return api.TargetNotFound, nil
+	case index.ParentDiffers:
+		return api.ParentDiffers, nil
 	}
 	return 0, fmt.Errorf("%w: the leader answered with the unknown outcome %v", api.ErrOutcomeUnknown, o)
 }
@@ -137,8 +140,21 @@ func translate(err error) error {
 		{index.ErrCorrupt, api.ErrFailed},
 	} {
 		if errors.Is(err, pair.own) {
-			return fmt.Errorf("%w: %w", pair.apis, err)
+			return meaning{pair.apis, err}
 		}
 	}
 	return err
 }
+
+// meaning is an error of the node with the API's error of the same meaning. Both
+// often have the same words, which are said once.
+type meaning struct{ apis, own error }
+
+func (m meaning) Error() string {
+	if strings.HasPrefix(m.own.Error(), m.apis.Error()) {
+		return m.own.Error()
+	}
+	return m.apis.Error() + ": " + m.own.Error()
+}
+
+func (m meaning) Unwrap() []error { return []error{m.apis, m.own} }

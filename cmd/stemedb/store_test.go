@@ -35,6 +35,16 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	if got := translate(mixed); !errors.Is(got, api.ErrOutcomeUnknown) || errors.Is(got, api.ErrNoLeader) {
 		t.Errorf("%v becomes %v", mixed, got)
 	}
+	// What both say in the same words is said once.
+	for text, own := range map[string]error{
+		"that state lies in the future: 9, and it is 8":          fmt.Errorf("%w: 9, and it is 8", node.ErrFutureState),
+		"not found: no such claim: claim 1":                      fmt.Errorf("%w: claim 1", index.ErrNotFound),
+		"the node has failed: disk: " + index.ErrCorrupt.Error(): fmt.Errorf("disk: %w", index.ErrCorrupt),
+	} {
+		if got := translate(own).Error(); got != text {
+			t.Errorf("%q, want %q", got, text)
+		}
+	}
 	if translate(nil) != nil {
 		t.Error("no error becomes one")
 	}
@@ -42,7 +52,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 
 func TestEveryOutcomeHasItsCounterpart(t *testing.T) {
 	seen := map[api.Outcome]index.Outcome{}
-	for o := index.Created; o <= index.TargetNotFound; o++ {
+	for o := index.Created; o <= index.ParentDiffers; o++ {
 		got, err := outcomeOf(o)
 		if err != nil {
 			t.Errorf("%v: %v", o, err)
@@ -52,7 +62,7 @@ func TestEveryOutcomeHasItsCounterpart(t *testing.T) {
 		}
 		seen[got] = o
 	}
-	if _, err := outcomeOf(index.TargetNotFound + 1); !errors.Is(err, api.ErrOutcomeUnknown) {
+	if _, err := outcomeOf(index.ParentDiffers + 1); !errors.Is(err, api.ErrOutcomeUnknown) {
 		t.Errorf("an outcome of a newer leader: %v, want outcome unknown", err)
 	}
 }

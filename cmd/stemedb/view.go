@@ -115,8 +115,8 @@ func (v view) Transitions(claim assertion.Hash) ([]*assertion.Claim, error) {
 }
 
 // Votes implements api.View.
-func (v view) Votes(claim assertion.Hash) ([]assertion.Recorded[*assertion.Vote], error) {
-	return translated(v.View.Votes(claim))
+func (v view) Votes(claim assertion.Hash, until uint64) ([]assertion.Recorded[*assertion.Vote], error) {
+	return translated(v.View.Votes(claim, until))
 }
 
 // Aliases implements api.View.

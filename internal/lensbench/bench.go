@@ -77,7 +77,7 @@ func (d *Dataset) Learn(labels []assertion.Question, only string) (k Knowledge, 
 // input is a question as a lens is given it.
 func (d *Dataset) input(q assertion.Question, k Knowledge) lens.Input {
 	in := lens.FromClaims(q.Subject, q.Predicate, d.Claims[q], stated, lens.Grouping{})
-	in.Trust, in.Truth, in.Votes = k.scores, k.model, map[assertion.Hash]lens.VoteSum{}
+	in.Trust, in.Truth, in.Votes = k.scores, k.model, map[assertion.Hash][]assertion.Vote{}
 	return in
 }
 

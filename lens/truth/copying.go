@@ -64,7 +64,8 @@ func (c *copying) weights(p *problem) [][]float64 {
 // independence is the part of each of n voices that counts: 1 / (1 + copyRate ×
 // Σ over the other voices for the same value of the probability of dependence).
 // A group that copies itself counts a little more than one voice. An agent's
-// further voices for the same value are its own copies.
+// further voices for the same value are its own copies, however many; of more
+// than maxVoicesCompared other agents, the first ones stand for all.
 func independence(n int, at func(int) (agent, value int), dependence func(a, b int) float64) []float64 {
 	out := make([]float64, n)
 	byValue := map[int][]int{}
@@ -73,16 +74,32 @@ func independence(n int, at func(int) (agent, value int), dependence func(a, b i
 		byValue[value] = append(byValue[value], i)
 	}
 	for _, same := range byValue {
-		compared := same[:min(len(same), maxVoicesCompared)]
+		var agents []int // in the order of their first voices
+		voices, parts := map[int]float64{}, map[int]float64{}
 		for _, i := range same {
-			out[i] = 1
-			a, _ := at(i)
-			for _, j := range compared {
-				if b, _ := at(j); i != j {
-					out[i] += copyRate * dependence(a, b)
+			agent, _ := at(i)
+			if voices[agent] == 0 {
+				agents = append(agents, agent)
+			}
+			voices[agent]++
+		}
+		compared := agents[:min(len(agents), maxVoicesCompared)]
+		for _, agent := range agents {
+			var depends, seen float64
+			for _, other := range compared {
+				if other != agent {
+					depends += voices[other] * dependence(agent, other)
+					seen += voices[other]
 				}
 			}
-			out[i] = 1 / out[i]
+			if others := float64(len(same)) - voices[agent]; seen > 0 {
+				depends *= others / seen
+			}
+			parts[agent] = 1 / (1 + copyRate*(voices[agent]-1+depends))
+		}
+		for _, i := range same {
+			agent, _ := at(i)
+			out[i] = parts[agent]
 		}
 	}
 	return out

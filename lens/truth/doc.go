@@ -4,9 +4,10 @@
 //
 // It owns
 //   - the methods: PopAccu, Accu, PooledInvestment and CRH, one file each, as
-//     their authors published them but for the key: an agent's reliability is
-//     learnt over all predicates first and then on each predicate, held towards
-//     the whole as far as the predicate gives little evidence;
+//     their authors published them but for the departures that docs/truth.md
+//     lists, and for the key: an agent's reliability is learnt over all
+//     predicates first and then on each predicate, held towards the whole as
+//     far as the predicate gives little evidence;
 //   - the detection of copying, whose voices count for less;
 //   - the choice of a method for each predicate by measurement against gold
 //     labels that the method did not see;

@@ -97,12 +97,8 @@ func newEarned(p *problem) *earned {
 		agentCredit: make([]float64, len(p.agents)), agentWeight: make([]float64, len(p.agents))}
 }
 
-// take adds the credit of a voice, by the voice's weight; late voices earn
-// nothing.
+// take adds the credit of a voice, by the voice's weight.
 func (e *earned) take(v voice, credit float64) {
-	if v.late {
-		return
-	}
 	e.credit[v.key] += v.weight * credit
 	e.weight[v.key] += v.weight
 	e.agentCredit[v.agent] += v.weight * credit

@@ -108,9 +108,11 @@ func (b *Builder) Learn(index, at uint64) (*Model, error) {
 		if learnt[choice.method] == nil {
 			learnt[choice.method] = learn(p, methods()[choice.method], c)
 		}
-		if r := learnt[choice.method]; r.voices[k] > 0 {
+		// Calibration counts labelled voices only, but rates every agent that the
+		// default method has heard.
+		if r := learnt[choice.method]; max(r.voices[k], learnt[0].voices[k]) > 0 {
 			counted[name.predicate] = true
-			m.Records = append(m.Records, Record{Agent: p.agents[name.agent], Predicate: p.predicates[name.predicate], Rate: r.of[k], Voices: r.voices[k]})
+			m.Records = append(m.Records, Record{Agent: p.agents[name.agent], Predicate: p.predicates[name.predicate], Rate: r.of[k], Voices: max(r.voices[k], learnt[0].voices[k])})
 		}
 	}
 	for i, name := range p.predicates {
@@ -129,13 +131,24 @@ func (b *Builder) Learn(index, at uint64) (*Model, error) {
 	for name, probability := range c.pairs {
 		m.Copies = append(m.Copies, newCopy(p.agents[name.a], p.agents[name.b], probability))
 	}
-	m.bound()
-	raw, err := m.Encode()
+	raw, err := m.fit(assertion.MaxComputedBytes)
 	if err != nil {
 		return nil, err
 	}
 	m.hash = blake3.Sum256(raw)
 	return m, nil
+}
+
+// fit bounds the model, by fewer and fewer records until its encoding has at
+// most so many bytes, and returns that: long names of predicates stand in every
+// record.
+func (m *Model) fit(most int) (raw []byte, err error) {
+	for records := MaxRecords; ; records /= 2 {
+		m.bound(records)
+		if raw, err = m.Encode(); err != nil || len(raw) <= most || records == 0 {
+			return raw, err
+		}
+	}
 }
 
 // choices are the methods of the predicates.
@@ -189,12 +202,13 @@ func newCopy(a, b assertion.AgentID, probability float64) Copy {
 	return Copy{A: a, B: b, Probability: probability}
 }
 
-// bound keeps what rests on most and puts everything in order.
-func (m *Model) bound() {
+// bound keeps the records that rest on most voices and what belongs to them, and
+// puts everything in order.
+func (m *Model) bound(records int) {
 	slices.SortFunc(m.Records, func(a, b Record) int {
 		return cmp.Or(cmp.Compare(b.Voices, a.Voices), compareRecords(a, b))
 	})
-	m.Records = m.Records[:min(len(m.Records), MaxRecords)]
+	m.Records = m.Records[:min(len(m.Records), records)]
 	slices.SortFunc(m.Records, compareRecords)
 	kept, predicates := map[assertion.AgentID]bool{}, map[string]bool{}
 	for _, r := range m.Records {
@@ -240,8 +254,9 @@ func (m *Model) Same(o *Model) bool {
 func (m *Model) Weigh(predicate string, values int, voices []lens.TruthVoice) lens.TruthVerdict {
 	k, used := m.method(predicate)
 	verdict := lens.TruthVerdict{Method: used.name(), Choice: k.choice(), Weights: make([]lens.TruthWeight, len(voices))}
-	parts := independence(len(voices), func(i int) (agent, value int) { return i, voices[i].Value },
-		func(a, b int) float64 { return m.dependence(voices[a].Agent, voices[b].Agent) })
+	agents, numbers := []assertion.AgentID(nil), map[assertion.AgentID]int{}
+	parts := independence(len(voices), func(i int) (agent, value int) { return number(numbers, &agents, voices[i].Agent), voices[i].Value },
+		func(a, b int) float64 { return m.dependence(agents[a], agents[b]) })
 	in := make([]weighed, len(voices))
 	for i, v := range voices {
 		rate, basis := m.rate(v.Agent, k)
@@ -324,9 +339,6 @@ func (m *Model) rate(agent assertion.AgentID, k Predicate) (rate float64, basis 
 
 // dependence is how probably one of two agents copies.
 func (m *Model) dependence(a, b assertion.AgentID) float64 {
-	if a == b {
-		return 1
-	}
 	want := newCopy(a, b, 0)
 	if i, found := slices.BinarySearchFunc(m.Copies, want, compareCopies); found {
 		return m.Copies[i].Probability

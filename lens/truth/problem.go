@@ -42,8 +42,6 @@ type voice struct {
 	key int
 	// weight is the stated confidence.
 	weight float64
-	// late voices spoke after the gold label: they earn nothing.
-	late bool
 }
 
 // MaxClaims bounds the claims that a model is learnt from, newest first.
@@ -112,6 +110,11 @@ func (b *Builder) Add(c *assertion.Claim) bool {
 		if !id.Owned() { // anyone can sign for it
 			continue
 		}
+		// Who speaks after the label repeats it, or takes back what was wrong: the
+		// claim before it counts.
+		if l, labelled := b.labels[at]; labelled && c.SignatureCommits[i].Compare(l.Commit.Position) >= 0 {
+			continue
+		}
 		agent := number(b.agentAt, &b.agents, id)
 		name := heard{agent, source, place}
 		if _, again := b.heard[name]; again {
@@ -121,11 +124,8 @@ func (b *Builder) Add(c *assertion.Claim) bool {
 		value := number(b.values[place], nil, c.Object)
 		q.values = max(q.values, value+1)
 		v := voice{agent: agent, value: value, weight: c.Confidence, key: number(b.keyAt, &b.keys, key{agent, q.predicate})}
-		if l, labelled := b.labels[at]; labelled {
-			v.late = c.SignatureCommits[i].Compare(l.Commit.Position) >= 0
-			if c.Object == l.Entry.Object {
-				q.gold = value
-			}
+		if l, labelled := b.labels[at]; labelled && c.Object == l.Entry.Object {
+			q.gold = value
 		}
 		q.voices = append(q.voices, v)
 	}

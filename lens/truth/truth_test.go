@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,8 +57,8 @@ func TestAccuWorked(t *testing.T) {
 	near(t, "P(a)", got[0], 600.0/690)
 }
 
-// PooledInvestment by hand: H(a) = 1 + 0.5 = 1.5, H(b) = 0.5. H^1.4 = 1.764085…
-// and 0.378929…; B(a) = 1.5 × 1.764085/2.143014 and B(b) = 0.5 × 0.378929/2.143014.
+// PooledInvestment by hand: H(a) = 1 + 0.5 = 1.5, H(b) = 0.5. H^1.4 = 1.764119…
+// and 0.378929…; B(a) = 1.5 × 1.764119/2.143048 and B(b) = 0.5 × 0.378929/2.143048.
 // The voice of rate 0.5 for a gets back B(a)/H(a) × 0.5.
 func TestPooledInvestmentWorked(t *testing.T) {
 	a, b := math.Pow(1.5, 1.4), math.Pow(0.5, 1.4)
@@ -367,5 +368,57 @@ func BenchmarkLearn(b *testing.B) {
 	}
 	for b.Loop() {
 		w.learn(b)
+	}
+}
+
+// By the definition: an agent on n sources has n voices of independence
+// 1 / (1 + 0.8 (n − 1)); two of them 1 / 1.8. Of 300 strangers beside it none
+// loses anything; a ring of 300 that are copies for certain counts, as one of the
+// first 100 sees it, as n copies do.
+func TestGoldenIndependence(t *testing.T) {
+	apart := func(int, int) float64 { return 0 }
+	for _, n := range []int{1, 2, 100, 1000, 10_000} {
+		parts := independence(n+300, func(i int) (agent, value int) { return max(0, i-n+1), 0 }, apart)
+		want := 1 / (1 + 0.8*float64(n-1))
+		for i, got := range parts {
+			if i >= n {
+				want = 1
+			}
+			if math.Abs(got-want) > 1e-12 {
+				t.Fatalf("one agent on %d sources, voice %d: %g, want %g", n, i, got, want)
+			}
+		}
+	}
+	ring := independence(300, func(i int) (agent, value int) { return i, 0 }, func(int, int) float64 { return 1 })
+	for i, got := range ring {
+		if want := 1 / (1 + 0.8*299); math.Abs(got-want) > 1e-12 {
+			t.Fatalf("voice %d of the ring: %g, want %g", i, got, want)
+		}
+	}
+}
+
+// A model that would not fit into an entry of the log keeps the records that
+// rest on most voices.
+func TestTheModelFits(t *testing.T) {
+	m := &Model{Predicates: []Predicate{{Name: strings.Repeat("p", 200), Method: Methods()[0], Basis: bases[byDefault]}}, Agents: []Agent{}, Copies: []Copy{}}
+	for i := range 2000 {
+		agent := assertion.AgentID{byte(i >> 8), byte(i)}
+		m.Agents = append(m.Agents, Agent{Agent: agent, Rate: 0.5})
+		m.Records = append(m.Records, Record{Agent: agent, Predicate: m.Predicates[0].Name, Rate: 0.5, Voices: float64(i)})
+	}
+	const most = 64 << 10
+	raw, err := m.fit(most)
+	if err != nil || len(raw) > most || len(raw) < most/4 {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	decoded, err := Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := float64(2000 - len(m.Records))
+	for _, r := range decoded.Records {
+		if r.Voices < least {
+			t.Errorf("a record that rests on %g voices is kept, of more than %g some are not", r.Voices, least)
+		}
 	}
 }

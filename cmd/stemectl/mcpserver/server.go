@@ -44,7 +44,7 @@ func New(cfg Config) *mcp.Server {
 		no := false
 		mcp.AddTool(s, &mcp.Tool{Name: "assert", Title: "State a claim",
 			Description: "Signs a claim with this agent's key and stores it beside whatever else is claimed; nothing is overwritten. Answers with how contested the question is now.",
-			Annotations: &mcp.ToolAnnotations{Title: "State a claim", DestructiveHint: &no, IdempotentHint: true, OpenWorldHint: &no}}, explained(t.assert))
+			Annotations: &mcp.ToolAnnotations{Title: "State a claim", DestructiveHint: &no, OpenWorldHint: &no}}, explained(t.assert))
 	}
 	return s
 }

@@ -276,6 +276,7 @@ type ConflictsInput struct {
 // ConflictsOutput is the output of conflicts.
 type ConflictsOutput struct {
 	Questions  []Contested `json:"questions" jsonschema:"about the most contested first"`
+	Lens       string      `json:"lens" jsonschema:"the lens that measures the conflict"`
 	NextCursor string      `json:"next_cursor,omitempty"`
 	Index      uint64      `json:"index"`
 }
@@ -298,7 +299,7 @@ func (t tools) conflicts(ctx context.Context, in ConflictsInput) (out ConflictsO
 	if err != nil {
 		return out, err
 	}
-	out = ConflictsOutput{Questions: []Contested{}, NextCursor: got.NextCursor, Index: got.Index}
+	out = ConflictsOutput{Questions: []Contested{}, Lens: "skeptic", NextCursor: got.NextCursor, Index: got.Index}
 	for _, c := range got.Questions {
 		out.Questions = append(out.Questions, Contested{Subject: c.Subject, Predicate: c.Predicate, Leading: plain(c.Leading), Share: c.Share,
 			Conflict: Conflict{Status: c.Status, Score: c.ConflictScore, Disagreement: c.Disagreement, Values: c.Values, Voices: c.Voices}})
@@ -329,6 +330,7 @@ type AssertOutput struct {
 	Lens     string   `json:"lens" jsonschema:"the lens that the answer comes from"`
 	Answer   *Value   `json:"answer,omitempty" jsonschema:"what the question's answer is now"`
 	Conflict Conflict `json:"conflict" jsonschema:"how contested the question is now"`
+	Unread   string   `json:"unread,omitempty" jsonschema:"why answer and conflict of now could not be read; the claim is stored all the same"`
 }
 
 func (t tools) assert(ctx context.Context, in AssertInput) (out AssertOutput, err error) {
@@ -341,12 +343,14 @@ func (t tools) assert(ctx context.Context, in AssertInput) (out AssertOutput, er
 	if err != nil {
 		return out, err
 	}
+	out = AssertOutput{Hash: got.Hash.String(), Status: string(got.Status), Index: got.Index, Signer: assertion.AgentOf(t.key).String()}
 	now, err := t.query(ctx, QueryInput{Question: Question{Subject: claim.Subject, Predicate: claim.Predicate, Limit: 1}})
 	if err != nil {
-		return out, err
+		out.Unread = err.Error()
+		return out, nil //nolint:nilerr // the claim is stored, which an error of the tool would deny
 	}
-	return AssertOutput{Hash: got.Hash.String(), Status: string(got.Status), Index: got.Index, Signer: assertion.AgentOf(t.key).String(),
-		Lens: now.Lens, Answer: now.Answer, Conflict: now.Conflict}, nil
+	out.Lens, out.Answer, out.Conflict = now.Lens, now.Answer, now.Conflict
+	return out, nil
 }
 
 // claim makes the claim that the input describes.
