@@ -54,4 +54,8 @@
 //	Get by hash, random, at 10 k / 100 k / 1 M     10 / 16 / 128 µs
 //	first page of 100 claims of a subject          0.22 / 0.24 / 1.5 ms
 //	Tally of one question with 100 k / 1 M claims  48 / 25 µs
+//
+// By `make bench-reads`, a view, the tally and the lens, both in one run: skeptic,
+// consensus and layered take 28, 32 and 55 µs on a question with 1 k claims and
+// 1.11, 1.15 and 1.08 times that with 1 M.
 package index
