@@ -212,14 +212,13 @@ func TestRetractionBelongsToTheSigner(t *testing.T) {
 	wrong := signed(claim(func(a *assertion.Assertion) { a.Object, a.SourceHash = assertion.Number(99), assertion.Hash{9} }), "owner")
 	f.put(wrong)
 	hash := wrong.ContentHash()
-	before, digest := f.store.state()
 	p := refused(t, f.do(http.MethodPost, "/v1/supersede", text(t, retraction("stranger", hash)), jsonType), http.StatusForbidden, v1.CodeNotOwner)
 	if p.Field != "agent_id" {
 		t.Errorf("%+v", p)
 	}
 	// Who co-signs agrees, and owns nothing by that.
 	f.put(signed(claim(func(a *assertion.Assertion) { a.Object, a.SourceHash = assertion.Number(99), assertion.Hash{9} }), "stranger"))
-	before, digest = f.store.state()
+	before, digest := f.store.state()
 	refused(t, f.do(http.MethodPost, "/v1/supersede", text(t, retraction("stranger", hash)), jsonType), http.StatusForbidden, v1.CodeNotOwner)
 	forged := retraction("owner", hash)
 	forged.Reason = "changed on the way"

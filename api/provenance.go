@@ -54,7 +54,8 @@ func (r reader) claim(h assertion.Hash, until uint64) (*assertion.Claim, error) 
 // detail is a claim with everything that bears on it and was decided by then.
 func (r reader) detail(claim *assertion.Claim, until uint64) (*v1.AssertionDetail, error) {
 	out := &v1.AssertionDetail{Index: r.index()}
-	past, err := *claim, error(nil)
+	past := *claim
+	var err error
 	if out.Votes, out.VoteWeight, err = r.votes(claim.Hash, until); err != nil {
 		return nil, err
 	}
