@@ -422,3 +422,47 @@ func TestTheModelFits(t *testing.T) {
 		}
 	}
 }
+
+// By the definition, on one question: two agents of accuracy 0.8 share a value
+// believed with P = 0.25 that 2 of 3 voices state.
+//
+//	wrong = 0.75 × 2/3 = 0.5
+//	I = 0.25 × 0.8 × 0.8 + 0.5 × 0.2 × 0.2 = 0.16 + 0.02 = 0.18
+//	C = 0.8 × (0.25 × 0.8 + 0.5 × 0.2) + 0.2 × 0.18 = 0.24 + 0.036 = 0.276
+//
+// Six such questions multiply the odds 0.1 / 0.9 by (0.276 / 0.18)⁶ = 12.99629 to
+// 1.444032: probability 0.590840. With the third agent, who always differs, they
+// fall by 0.2 each time.
+func TestGoldenCopying(t *testing.T) {
+	p := &problem{agents: make([]assertion.AgentID, 3), keys: []key{{0, 0}, {1, 0}, {2, 0}}}
+	var beliefs [][]float64
+	for range 6 {
+		p.questions = append(p.questions, question{values: 2, gold: unlabelled, voices: []voice{
+			{agent: 0, key: 0, value: 0, weight: 1}, {agent: 1, key: 1, value: 0, weight: 1}, {agent: 2, key: 2, value: 1, weight: 1}}})
+		beliefs = append(beliefs, []float64{0.25, 0.75})
+	}
+	c := detect(p, &rates{of: []float64{0.8, 0.8, 0.8}}, beliefs)
+	if len(c.pairs) != 1 || math.Abs(c.of(1, 0)-0.590840) > 1e-6 || c.of(0, 2) != 0 {
+		t.Errorf("%v", c.pairs)
+	}
+}
+
+// By the definition: of an agent's labelled voices 3 of 4 are right on the first
+// predicate, 0 of 1 on the second, and none has a label on the third.
+//
+//	whole  = (3 + 2 × 0.5) / (5 + 2) = 4/7
+//	first  = (3 + 2 × 4/7) / (4 + 2) = 29/42
+//	second = (0 + 2 × 4/7) / (1 + 2) = 8/21
+//	third  = the whole, 4/7
+func TestGoldenCalibration(t *testing.T) {
+	p := &problem{agents: make([]assertion.AgentID, 1), predicates: []string{"first", "second", "third"}, keys: []key{{0, 0}, {0, 1}, {0, 2}}, keysOf: [][]int{{0}, {1}, {2}}}
+	for i, gold := range []int{0, 0, 0, 1, 1, unlabelled} {
+		predicate := max(0, i-3)
+		p.questions = append(p.questions, question{predicate: predicate, values: 2, gold: gold, voices: []voice{{key: predicate, value: 0, weight: 1}}})
+	}
+	r := new(rates)
+	r.calibrate(p, calibrated{})
+	for k, want := range []float64{29.0 / 42, 8.0 / 21, 4.0 / 7} {
+		near(t, p.predicates[k], r.of[k], want)
+	}
+}
