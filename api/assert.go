@@ -26,6 +26,9 @@ func (s *Server) assert(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := mayStore(c, claim); err != nil {
+		return err
+	}
 	if err := claim.Verify(s.verification()); err != nil {
 		return err
 	}

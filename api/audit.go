@@ -20,34 +20,40 @@ import (
 // maxAuditedClaims bounds the claims that an audit record names.
 const maxAuditedClaims = 100
 
-// audited reports whether a read is to be recorded: it names an agent, and the
-// node keeps an audit.
+// audited reports whether a read is to be recorded: it names an agent or comes
+// with an API key, and the node keeps an audit.
 func (s *Server) audited(c echo.Context) bool {
 	_, named := agentOf(c)
-	return named && s.audit.Load() != nil
+	return (named || keyOf(c) != nil) && s.audit.Load() != nil
 }
 
-// KeepAudit begins to record the reads that name an agent in X-Agent-Id. The
-// caller closes the log after the server has ended.
+// KeepAudit begins to record the reads that name an agent in X-Agent-Id, or come
+// with an API key. The caller closes the log after the server has ended.
 func (s *Server) KeepAudit(l *auditlog.Log) { s.audit.Store(l) }
 
 // record hands a read that is to be recorded to the audit, which writes it
 // behind the answer.
 func (s *Server) record(c echo.Context, index uint64, level Level, claims []assertion.Hash) error {
-	audit := s.audit.Load()
-	agent, named := agentOf(c)
-	if audit == nil || !named {
+	if !s.audited(c) {
 		return nil
+	}
+	agent, named := agentOf(c)
+	who, keyID := "", ""
+	if named {
+		who = agent.String()
+	}
+	if key := keyOf(c); key != nil {
+		keyID = key.ID
 	}
 	id, _ := c.Get(requestIDKey).(string)
 	data, err := json.Marshal(v1.AuditRecord{
-		Node: s.node(), AgentID: agent, AskedAt: s.now(), Path: c.Request().URL.Path, Query: c.Request().URL.RawQuery,
+		Node: s.node(), AgentID: agent, KeyID: keyID, AskedAt: s.now(), Path: c.Request().URL.Path, Query: c.Request().URL.RawQuery,
 		Index: index, Consistency: level.String(), Claims: append([]assertion.Hash{}, claims...), RequestID: id,
 	})
 	if err != nil {
 		return fmt.Errorf("encode an audit record: %w", err)
 	}
-	audit.Record(agent.String(), data) // one that is dropped is counted
+	s.audit.Load().Record(who, data) // one that is dropped is counted
 	return nil
 }
 

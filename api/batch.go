@@ -33,6 +33,9 @@ func (s *Server) batch(c echo.Context) error {
 	for i, line := range lines {
 		results[i].Line = line.number
 		claim, err := s.admit(line.text)
+		if err == nil {
+			err = mayStore(c, claim)
+		}
 		if err != nil {
 			refuse(&results[i], faultOf(err))
 			continue

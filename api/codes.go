@@ -24,14 +24,15 @@ const clientClosed = 499
 // docs/errors.md.
 func kinds() []kind {
 	const (
-		bad         = http.StatusBadRequest
-		forbidden   = http.StatusForbidden
-		notFound    = http.StatusNotFound
-		conflict    = http.StatusConflict
-		tooLarge    = http.StatusRequestEntityTooLarge
-		media       = http.StatusUnsupportedMediaType
-		unavailable = http.StatusServiceUnavailable
-		timeout     = http.StatusGatewayTimeout
+		bad          = http.StatusBadRequest
+		unauthorized = http.StatusUnauthorized
+		forbidden    = http.StatusForbidden
+		notFound     = http.StatusNotFound
+		conflict     = http.StatusConflict
+		tooLarge     = http.StatusRequestEntityTooLarge
+		media        = http.StatusUnsupportedMediaType
+		unavailable  = http.StatusServiceUnavailable
+		timeout      = http.StatusGatewayTimeout
 	)
 	return []kind{
 		// The text of a claim.
@@ -92,6 +93,16 @@ func kinds() []kind {
 		{v1.CodeNotFound, notFound, "What was asked for does not exist", 0},
 		{v1.CodeRouteNotFound, notFound, "There is no such route", 0},
 		{v1.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The route does not take this method", 0},
+		// API keys.
+		{assertion.CodeAPIKeyInvalid, bad, "The API key breaks the rules of its fields", 0},
+		{v1.CodeAPIKeyMissing, unauthorized, "An API key is needed", 0},
+		{v1.CodeAPIKeyUnknown, unauthorized, "The API key is not known", 0},
+		{v1.CodeAPIKeyRevoked, unauthorized, "The API key was revoked", 0},
+		{v1.CodeAPIKeyExpired, unauthorized, "The API key has expired", 0},
+		{v1.CodeForbidden, forbidden, "The role of the API key does not allow this", 0},
+		{v1.CodeOutOfScope, forbidden, "The API key is not for this", 0},
+		{v1.CodeRateLimited, http.StatusTooManyRequests, "The API key asks too often", 1},
+		{v1.CodeKeyConflict, conflict, "The API key was changed or revoked", 0},
 		// The state of the node and the cluster.
 		{v1.CodeNoLeader, unavailable, "The cluster has no leader", 1},
 		{v1.CodeOutcomeUnknown, unavailable, "The outcome of the write is unknown", 1},

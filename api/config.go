@@ -22,6 +22,8 @@ type Config struct {
 	// Now is the clock that timestamps are checked against and confidences
 	// decay to. Default time.Now.
 	Now func() time.Time
+	// Auth says who needs an API key.
+	Auth AuthConfig
 	// Logger receives one line per request, and the faults behind answers of
 	// status 500. Required.
 	Logger *slog.Logger

@@ -27,6 +27,9 @@ func accept(limit int64, decode func(c echo.Context, body []byte) (assertion.Ent
 		if err != nil {
 			return err
 		}
+		if err := mayStore(c, entry); err != nil {
+			return err
+		}
 		if err := s.hold(entry); err != nil {
 			return err
 		}

@@ -627,10 +627,10 @@ func TestWatchOfAnAnswer(t *testing.T) {
 }
 
 // audited waits until so many reads are in the audit, and returns them.
-func (f *fixture) audited(n int) []v1.AuditRecord {
+func (f *fixture) audited(n int, headers ...string) []v1.AuditRecord {
 	f.t.Helper()
 	for range 1000 {
-		got := read[v1.AuditResponse](f.t, f.get("/v1/audit/queries"), http.StatusOK)
+		got := read[v1.AuditResponse](f.t, f.do(http.MethodGet, "/v1/audit/queries", "", headers...), http.StatusOK)
 		if len(got.Queries) >= n {
 			return got.Queries
 		}

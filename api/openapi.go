@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/auth"
 )
 
 // schemas are the components of the OpenAPI document: the bodies of api/v1 as
@@ -74,10 +75,11 @@ func openAPI(routes []route, version string) ([]byte, error) {
 	if version == "" {
 		version = "dev"
 	}
-	codes := byCode()
+	codes, table := byCode(), auth.NewTable()
 	paths := object{}
 	for _, r := range routes {
-		documented, err := r.doc.render(codes, r.refusals())
+		demand := table.Access(r.method, r.path)
+		documented, err := r.doc.render(codes, r.refusals(), demand)
 		if err != nil {
 			return nil, fmt.Errorf("api: document %s %s: %w", r.method, r.path, err)
 		}
@@ -103,11 +105,15 @@ func openAPI(routes []route, version string) ([]byte, error) {
 			{"name": tagHistory, "description": "Where claims come from, what changed, and following changes."},
 			{"name": tagKnowledge, "description": "What bears on claims: votes, epochs, sources, names."},
 			{"name": tagTrust, "description": "How far agents are trusted."},
+			{"name": tagKeys, "description": "Who may do what."},
 			{"name": tagCluster, "description": "The state of node and cluster."},
 			{"name": tagOperations, "description": "Probes, metrics and documentation."},
 		},
-		"paths":      paths,
-		"components": object{"schemas": components},
+		"paths": paths,
+		"components": object{"schemas": components, "securitySchemes": object{
+			"apiKey": object{"type": "apiKey", "in": "header", "name": v1.HeaderAPIKey},
+			"bearer": object{"type": "http", "scheme": "bearer"},
+		}},
 	}, "", "  ")
 }
 
@@ -125,7 +131,13 @@ func openAPIPath(path string) string {
 	return strings.Join(parts, "/")
 }
 
-func (o operation) render(codes map[string]kind, refusals []string) (object, error) {
+// render documents the operation of a route. Where authentication is on, it
+// demands a key.
+func (o operation) render(codes map[string]kind, refusals []string, demand auth.Access) (object, error) {
+	if demand != auth.Probe {
+		o.codes = append(slices.Clone(o.codes), v1.CodeAPIKeyMissing, v1.CodeAPIKeyUnknown, v1.CodeAPIKeyRevoked, v1.CodeAPIKeyExpired,
+			v1.CodeForbidden, v1.CodeOutOfScope, v1.CodeRateLimited, v1.CodeRecovering, v1.CodeStopping, v1.CodeNodeFailed)
+	}
 	responses := object{}
 	for _, a := range o.answers {
 		responses[strconv.Itoa(a.status)] = object{
@@ -136,6 +148,10 @@ func (o operation) render(codes map[string]kind, refusals []string) (object, err
 		return nil, err
 	}
 	out := object{"operationId": o.id, "tags": []string{o.tag}, "summary": o.summary, "responses": responses}
+	if role := demand.Role(); role != 0 {
+		out["security"] = []object{{"apiKey": []string{}}, {"bearer": []string{}}}
+		o.description = strings.TrimSpace(o.description + " With authentication on: the role " + role.String() + ".")
+	}
 	if o.description != "" {
 		out["description"] = o.description
 	}

@@ -154,6 +154,10 @@ func calls(t *testing.T) map[string][]call {
 		f.post("/v1/sources", map[string]any{"hash": label, "title": "Label", "uri": "fda://label/1"})
 		f.post("/v1/sources/"+label+"/retract", map[string]any{"reason": "fabricated"})
 	}
+	owned := assertion.AgentOf(key("x"))
+	rootKey := func(f *fixture) {
+		f.record(&assertion.APIKey{ID: "abc", Revision: 1, Role: assertion.RoleWrite, Secret: assertion.Hash{1}})
+	}
 	alias := func(f *fixture) {
 		f.post("/v1/concepts/aliases", assertion.Alias{Name: "Ozempic", Canonical: "Semaglutide"})
 	}
@@ -276,6 +280,26 @@ func calls(t *testing.T) map[string][]call {
 					}), "x"))
 				}
 			}}, {target: "/v1/constraints"},
+		},
+		"GET /v1/keys": {{target: "/v1/keys", prepare: func(f *fixture) { f.newKey(v1.KeyRequest{Role: assertion.RoleWrite, AgentID: &owned}) }},
+			{target: "/v1/keys?x"}, {target: "/v1/keys", prepare: noLeader}},
+		"POST /v1/keys": {
+			{target: "/v1/keys", body: `{"role":"read-only","name":"n","expires_at":9999999999,"subject_prefix":"S","rate_per_second":5}`, headers: bearer},
+			{target: "/v1/keys", body: `{"role":"boss"}`, headers: bearer}, {target: "/v1/keys", body: `{"role":"admin","expires_at":1}`, headers: bearer},
+			{target: "/v1/keys", body: `{"rule":"admin"}`, headers: bearer}, {target: "/v1/keys", body: `{"role":"admin"} {}`, headers: bearer},
+			{target: "/v1/keys", body: `{"role":"admin"}`}, {target: "/v1/keys", body: `{"role":"admin"}`, headers: bearer, prepare: noLeader},
+		},
+		"PATCH /v1/keys/{id}": {
+			{target: "/v1/keys/abc", body: `{"role":"admin","name":"x","rate_per_second":1}`, headers: bearer, prepare: rootKey},
+			{target: "/v1/keys/none", body: `{}`, headers: bearer}, {target: "/v1/keys/abc", body: `{"role":"x"}`, headers: bearer, prepare: rootKey},
+		},
+		"DELETE /v1/keys/{id}": {{target: "/v1/keys/abc", prepare: rootKey}, {target: "/v1/keys/none"}, {target: "/v1/keys/abc", prepare: func(f *fixture) {
+			rootKey(f)
+			f.do(http.MethodDelete, "/v1/keys/abc", "")
+		}}},
+		"POST /v1/keys/{id}/rotate": {
+			{target: "/v1/keys/abc/rotate", body: `{"overlap_seconds":60}`, headers: bearer, prepare: rootKey},
+			{target: "/v1/keys/abc/rotate", body: `{"overlap_seconds":99999999}`, headers: bearer, prepare: rootKey}, {target: "/v1/keys/none/rotate", body: `{}`, headers: bearer},
 		},
 		"GET /v1/conflicts": {{target: "/v1/conflicts"}, {target: "/v1/conflicts?cursor=!"}},
 		"GET /v1/subjects":  {{target: "/v1/subjects"}, {target: "/v1/subjects?prefix=x&cursor=YQ"}},

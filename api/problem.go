@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 type fault struct {
 	code, field, detail, fix string
 	checks                   []v1.Check
+	retryAfter               int // seconds, in place of the code's
 }
 
 func (f *fault) Error() string { return f.code + ": " + f.detail }
@@ -100,7 +102,8 @@ func (s *Server) problem(c echo.Context, f *fault) *v1.Problem {
 
 // fail answers with the problem of err and returns its code.
 func (s *Server) fail(c echo.Context, err error) string {
-	problem := s.problem(c, faultOf(err))
+	fault := faultOf(err)
+	problem := s.problem(c, fault)
 	if problem.Code == v1.CodeInternal {
 		s.config.Logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed",
 			slog.String("request_id", problem.RequestID), slog.String("path", problem.Instance), slog.String("error", err.Error()))
@@ -108,7 +111,10 @@ func (s *Server) fail(c echo.Context, err error) string {
 	if c.Response().Committed {
 		return problem.Code // too late: the client has a part of another answer
 	}
-	if after := s.kinds[problem.Code].retryAfter; after > 0 {
+	if problem.Status == http.StatusUnauthorized {
+		c.Response().Header()["Www-Authenticate"] = []string{`Bearer realm="StemeDB"`}
+	}
+	if after := cmp.Or(fault.retryAfter, s.kinds[problem.Code].retryAfter); after > 0 {
 		c.Response().Header()["Retry-After"] = []string{strconv.Itoa(after)}
 	}
 	if err := s.answer(c, problem.Status, v1.MediaProblem, problem); err != nil {

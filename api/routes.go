@@ -23,12 +23,15 @@ type route struct {
 // serve makes the handler of a route.
 func (s *Server) serve(r route) echo.HandlerFunc {
 	handle := r.handler(s)
-	if r.lenient {
-		return handle
-	}
+	demand := s.gate.table.Access(r.method, r.path)
 	return func(c echo.Context) error {
-		if err := r.strict(c); err != nil {
+		if err := s.authorize(c, demand); err != nil {
 			return err
+		}
+		if !r.lenient {
+			if err := r.strict(c); err != nil {
+				return err
+			}
 		}
 		if r.versioned() {
 			if err := readAgent(c); err != nil {
@@ -78,6 +81,11 @@ func routes() []route {
 		{method: http.MethodPost, path: "/v1/trust/endorsements", doc: endorseDoc(), handler: accept(v1.MaxAssertBytes, decoded(assertion.DecodeEndorsementJSON))},
 		{method: http.MethodPost, path: "/v1/trust/seeds", doc: seedsDoc(), handler: accept(v1.MaxAssertBytes, decoded(assertion.DecodeSeedsJSON))},
 		{method: http.MethodPost, path: "/v1/admin/gold", doc: labelDoc(), handler: accept(v1.MaxAssertBytes, decoded(assertion.DecodeLabelJSON))},
+		{method: http.MethodGet, path: "/v1/keys", handler: simple((*Server).listKeys), doc: listKeysDoc()},
+		{method: http.MethodPost, path: "/v1/keys", handler: simple((*Server).createKey), doc: createKeyDoc()},
+		{method: http.MethodPatch, path: "/v1/keys/:id", handler: simple((*Server).updateKey), doc: updateKeyDoc()},
+		{method: http.MethodDelete, path: "/v1/keys/:id", handler: simple((*Server).revokeKey), doc: revokeKeyDoc()},
+		{method: http.MethodPost, path: "/v1/keys/:id/rotate", handler: simple((*Server).rotateKey), doc: rotateKeyDoc()},
 		{method: http.MethodGet, path: "/v1/assertions/:hash", doc: claimDoc(),
 			handler: func(s *Server) echo.HandlerFunc { return s.reading("assertions", planClaim) }},
 		{method: http.MethodGet, path: "/v1/query", doc: queryDoc(),

@@ -19,6 +19,7 @@ const (
 	tagHistory    = "History"
 	tagKnowledge  = "Knowledge"
 	tagTrust      = "Trust"
+	tagKeys       = "Keys"
 	tagCluster    = "Cluster"
 	tagOperations = "Operations"
 )

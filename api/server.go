@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/internal/auditlog"
 	"github.com/stemedb/stemedb/lens/trust"
 	"github.com/stemedb/stemedb/lens/truth"
@@ -45,6 +46,7 @@ type Server struct {
 	scores   atomic.Pointer[computed[trust.Scores]]
 	model    atomic.Pointer[computed[truth.Model]]
 	audit    atomic.Pointer[auditlog.Log]
+	gate     gate
 	draining context.Context // ends when an http.Server of HTTPServer shuts down, and with it the watches
 	drain    context.CancelFunc
 	buffers  sync.Pool // of *bytes.Buffer
@@ -66,6 +68,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches)}
+	s.gate.table = auth.NewTable()
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.attached.Store(&attachment{node: config.NodeID})
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {

@@ -92,7 +92,7 @@ func TestPanicBecomesAProblem(t *testing.T) {
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	f := newFixture(t)
-	for _, target := range []string{"/", "/v1", "/v1/keys", "/v1/assertions/", "/v1/health/", "/v2/query", "/%2e%2e/x"} {
+	for _, target := range []string{"/", "/v1", "/v1/nothing", "/v1/assertions/", "/v1/health/", "/v2/query", "/%2e%2e/x"} {
 		refused(t, f.get(target), http.StatusNotFound, v1.CodeRouteNotFound)
 	}
 	w := f.get("/v1/assert")

@@ -89,6 +89,9 @@ type History interface {
 	// Computed returns the newest result of a background computation.
 	Computed(k assertion.Kind) (assertion.Recorded[*assertion.Computed], bool, error)
 	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
+	// APIKeys returns the newest state of every API key, by id, whatever time the
+	// view is of.
+	APIKeys() ([]*assertion.APIKey, error)
 	// Subjects returns up to limit subjects that begin with a prefix, and the
 	// cursor of the next page; Predicates those of one subject.
 	Subjects(begin, cursor string, limit int) (subjects []string, next string, err error)
@@ -113,7 +116,7 @@ type Caller struct {
 // Outcome is what became of one entry.
 type Outcome uint8
 
-// The outcomes. The last six refuse the entry.
+// The outcomes. The last seven refuse the entry.
 const (
 	Created Outcome = iota + 1
 	Exists
@@ -124,6 +127,7 @@ const (
 	TooManySigners
 	TargetNotFound
 	ParentDiffers
+	Outdated
 )
 
 // WriteResult is what became of the entries of one write.

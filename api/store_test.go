@@ -248,6 +248,7 @@ type fixture struct {
 	log      *bytes.Buffer
 	registry *prometheus.Registry
 	audit    *auditlog.Log
+	now      uint64 // the server's clock
 }
 
 func newFixture(t testing.TB, options ...func(*api.Config)) *fixture {
@@ -272,9 +273,9 @@ func newFixture(t testing.TB, options ...func(*api.Config)) *fixture {
 // unattached is a Server whose store is not there yet.
 func unattached(t testing.TB, options ...func(*api.Config)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, log: new(bytes.Buffer), registry: prometheus.NewRegistry()}
+	f := &fixture{t: t, log: new(bytes.Buffer), registry: prometheus.NewRegistry(), now: now}
 	config := api.Config{
-		Version: "test", Now: func() time.Time { return time.Unix(int64(now), 0) },
+		Version: "test", Now: func() time.Time { return time.Unix(int64(f.now), 0) },
 		Logger: slog.New(slog.NewJSONHandler(f.log, nil)), Registerer: f.registry,
 		Metrics: promhttp.HandlerFor(f.registry, promhttp.HandlerOpts{}),
 	}

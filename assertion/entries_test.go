@@ -26,7 +26,7 @@ func TestEndorsementProperties(t *testing.T) {
 func genEntry() *rapid.Generator[Entry] {
 	return rapid.Custom(func(t *rapid.T) Entry {
 		agent := func() AgentID { return AgentID(genHash().Draw(t, "agent")) }
-		switch rapid.IntRange(0, 8).Draw(t, "kind") {
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
 		case 0:
 			content := rapid.StringN(0, 50, -1).Draw(t, "content")
 			return &Source{Hash: blake3.Sum256([]byte(content)), URI: genText().Draw(t, "uri"), Title: genText().Draw(t, "title"),
@@ -51,6 +51,16 @@ func genEntry() *rapid.Generator[Entry] {
 				Data: rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(t, "data")}
 		case 7:
 			return &Clock{}
+		case 8:
+			k := &APIKey{ID: "a1-b2", Revision: rapid.Uint64().Draw(t, "revision"), Name: genText().Draw(t, "name"),
+				Role: Role(rapid.IntRange(1, 3).Draw(t, "role")), Secret: genHash().Draw(t, "secret"), Previous: genOptionalHash().Draw(t, "previous"),
+				PreviousUntil: rapid.Uint64().Draw(t, "until"), CreatedAt: rapid.Uint64().Draw(t, "created"), ExpiresAt: rapid.Uint64().Draw(t, "expires"),
+				SubjectPrefix: genText().Draw(t, "prefix"), RatePerSecond: rapid.Uint64().Draw(t, "rate"), Revoked: rapid.Bool().Draw(t, "revoked")}
+			if rapid.Bool().Draw(t, "bound") {
+				bound := agent()
+				k.AgentID = &bound
+			}
+			return k
 		}
 		v := &Vote{AssertionHash: genHash().Draw(t, "claim"), Weight: genUnit().Draw(t, "weight")}
 		v.Sign(testKey(1))
@@ -111,6 +121,16 @@ func TestEntriesAreHeldToTheirRules(t *testing.T) {
 		"label without object":    {&Label{Subject: "s", Predicate: "p"}, CodeObjectInvalid},
 		"seed that nobody owns":   {&Seeds{Agents: []AgentID{weak}}, CodeInvalidField},
 		"too many seeds":          {&Seeds{Agents: make([]AgentID, MaxSeeds+1)}, CodeInvalidField},
+		"good API key":            {&APIKey{ID: "root", Role: RoleAdmin, Name: "first"}, ""},
+		"API key without an id":   {&APIKey{Role: RoleAdmin}, CodeAPIKeyInvalid},
+		"API key with a bad id":   {&APIKey{ID: "a_b", Role: RoleAdmin}, CodeAPIKeyInvalid},
+		"API key without a role":  {&APIKey{ID: "a"}, CodeAPIKeyInvalid},
+		"API key, long name":      {&APIKey{ID: "a", Role: RoleWrite, Name: strings.Repeat("n", maxKeyName+1)}, CodeAPIKeyInvalid},
+		"API key, control":        {&APIKey{ID: "a", Role: RoleWrite, Name: "a\nb"}, CodeAPIKeyInvalid},
+		"API key, rate":           {&APIKey{ID: "a", Role: RoleWrite, RatePerSecond: MaxKeyRate + 1}, CodeAPIKeyInvalid},
+		"API key of nobody":       {&APIKey{ID: "a", Role: RoleWrite, AgentID: &weak}, CodeAPIKeyInvalid},
+		"bound admin":             {&APIKey{ID: "a", Role: RoleAdmin, AgentID: &owned}, CodeAPIKeyInvalid},
+		"restricted admin":        {&APIKey{ID: "a", Role: RoleAdmin, SubjectPrefix: "x"}, CodeAPIKeyInvalid},
 	} {
 		err := test.value.Validate()
 		var fault *Error
@@ -195,7 +215,7 @@ func TestGoldenConflictScore(t *testing.T) {
 func FuzzDecodeEntry(f *testing.F) {
 	for _, e := range []Entry{&Source{Hash: Hash{1}, Title: "t"}, &SourceStatus{Reason: "r"}, &Alias{Name: "a", Canonical: "b"},
 		&Label{Subject: "s", Predicate: "p", Object: Number(1)}, &Seeds{Agents: []AgentID{{1}}}, &NodeKey{NodeID: "n"},
-		&Computed{Of: KindTrust, Data: []byte{1}}, &Clock{}} {
+		&Computed{Of: KindTrust, Data: []byte{1}}, &Clock{}, &APIKey{ID: "root", Role: RoleAdmin}} {
 		record, err := e.MarshalBinary()
 		if err != nil {
 			f.Fatal(err)

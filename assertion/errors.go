@@ -40,6 +40,7 @@ const (
 	CodeEndorsementInvalid          = "endorsement_invalid"
 	CodeSourceInvalid               = "source_invalid"
 	CodeAliasInvalid                = "alias_invalid"
+	CodeAPIKeyInvalid               = "api_key_invalid"
 )
 
 // Error says why an input was refused: the kind of fault, the field at fault

@@ -25,11 +25,12 @@ const (
 	// KindCosignature is a signature that joined a claim later. It is an event
 	// of the log's history and no entry of its own: it came as an assertion.
 	KindCosignature
+	KindAPIKey // APIKey
 )
 
 func (k Kind) String() string {
 	names := [...]string{"", "assertion", "vote", "epoch", "supersession", "endorsement", "source", "source_status",
-		"alias", "label", "seeds", "node_key", "trust", "truth", "clock", "cosignature"}
+		"alias", "label", "seeds", "node_key", "trust", "truth", "clock", "cosignature", "api_key"}
 	if k > 0 && int(k) < len(names) {
 		return names[k]
 	}
@@ -39,7 +40,7 @@ func (k Kind) String() string {
 // ParseKind reads a kind by its name, as String writes it. The error is an
 // *Error with the code invalid_field.
 func ParseKind(s string) (Kind, error) {
-	for k := KindAssertion; k <= KindCosignature; k++ {
+	for k := KindAssertion; k <= KindAPIKey; k++ {
 		if k.String() == s {
 			return k, nil
 		}
@@ -135,6 +136,8 @@ func DecodeEntry(k Kind, record []byte) (Entry, error) {
 		e = &Computed{Of: k}
 	case KindClock:
 		e = new(Clock)
+	case KindAPIKey:
+		e = new(APIKey)
 	default:
 		return nil, &Error{Code: CodeRecordInvalid, Detail: fmt.Sprintf("no entry has the kind %s", k)}
 	}

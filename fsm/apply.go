@@ -120,7 +120,7 @@ func (f *FSM) write(batch *index.Batch, record []byte, c assertion.Commit) (Resu
 		outcome, err := batch.Assert(a, hash, c)
 		return Result{Outcome: outcome, Hash: hash}, err
 	}
-	if kind == 0 || kind >= assertion.KindCosignature {
+	if kind == 0 || kind == assertion.KindCosignature || kind > assertion.KindAPIKey {
 		return Result{}, fmt.Errorf("%w: an entry of the kind %d; it was written by a newer stemedb: upgrade this node", ErrUnknownCommand, kind)
 	}
 	e, err := assertion.DecodeEntry(kind, record)

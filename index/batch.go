@@ -25,10 +25,11 @@ const (
 	TooManySigners                    // the claim would have more signers than allowed
 	TargetNotFound                    // an entry about a claim, epoch or source that is not there
 	ParentDiffers                     // a transition that says something else than its parent
+	Outdated                          // an API key's state that does not follow from the one that is there
 )
 
 func (o Outcome) String() string {
-	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found", "parent_differs"}
+	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found", "parent_differs", "outdated"}
 	if int(o) < len(names) && o > 0 {
 		return names[o]
 	}

@@ -88,6 +88,8 @@ func (b *Batch) judge(e assertion.Entry, hash assertion.Hash, record []byte) (Ou
 		return b.judgeSigned(hash, func() (Outcome, error) { return b.judgeSupersession(e) })
 	case *assertion.SourceStatus:
 		return b.judgeStatus(e, record)
+	case *assertion.APIKey:
+		return b.judgeAPIKey(e, record)
 	}
 	// The rest has a newest record, which the same one again does not change.
 	keys := lookups(e, seq{})
@@ -247,4 +249,30 @@ func (b *Batch) takeEffect(e assertion.Entry) error {
 		return b.recall.Delete(k, nil)
 	}
 	return nil
+}
+
+// judgeAPIKey lets a state follow only from the one with the revision before
+// it, so that of two changes at once one is refused, and lets none follow from
+// a revocation.
+func (b *Batch) judgeAPIKey(k *assertion.APIKey, record []byte) (Outcome, error) {
+	prefix := lookup(aboutAPIKey, []byte(k.ID), zero)
+	newest, found, err := b.newest(prefix)
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		if k.Revision != 1 {
+			return Outdated, nil
+		}
+		return Created, nil
+	}
+	held, ok := newest.Entry.(*assertion.APIKey)
+	if ok && !held.Revoked && k.Revision == held.Revision+1 {
+		return Created, nil
+	}
+	outcome, err := b.unlessCurrent(prefix, k.Kind(), record)
+	if outcome == Created {
+		outcome = Outdated
+	}
+	return outcome, err
 }

@@ -50,7 +50,9 @@ func (v *View) Feed(after assertion.Position, limit int) (events []assertion.Eve
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, event)
+		if event.Kind != assertion.KindAPIKey { // who may read the feed need not know who else may
+			events = append(events, event)
+		}
 		it.Next()
 	}
 	return events, nil

@@ -331,6 +331,20 @@ func (v *View) NewestTrustChange() (p assertion.Position, err error) {
 	return seq(raw).position(), nil
 }
 
+// APIKeys returns the newest state of every API key, by id. Keys are not a
+// matter of what was known: it is the state of now.
+func (v *View) APIKeys() (out []*assertion.APIKey, err error) {
+	present := *v
+	present.known = nil
+	states, err := all[*assertion.APIKey](&present, lookup(aboutAPIKey))
+	for i, state := range states {
+		if i+1 == len(states) || states[i+1].Entry.ID != state.Entry.ID {
+			out = append(out, state.Entry)
+		}
+	}
+	return out, err
+}
+
 // NodeKeys returns every key that a node ever signed receipts with, by node and
 // then in log order.
 func (v *View) NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error) {

@@ -29,6 +29,7 @@ const (
 	aboutNode         = 'k' // node id 0, sequence
 	aboutSeeds        = 'd' // sequence
 	aboutComputed     = 'm' // kind, sequence
+	aboutAPIKey       = 'y' // API key's id 0, sequence
 )
 
 func lookup(about byte, parts ...[]byte) []byte {
@@ -66,6 +67,8 @@ func lookups(e assertion.Entry, s seq) [][]byte {
 		return [][]byte{lookup(aboutLabel, question(e.Subject, e.Predicate), s[:])}
 	case *assertion.NodeKey:
 		return [][]byte{lookup(aboutNode, []byte(e.NodeID), zero, s[:])}
+	case *assertion.APIKey:
+		return [][]byte{lookup(aboutAPIKey, []byte(e.ID), zero, s[:])}
 	case *assertion.Seeds:
 		return [][]byte{lookup(aboutSeeds, s[:])}
 	case *assertion.Computed:

@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 export STEMEDB_IMAGE=${STEMEDB_IMAGE:?name the image, or run this by make test-docker}
 # Ports of its own, so that a cluster on the usual ones does not disturb it.
 export STEMEDB_PORT_1=28180 STEMEDB_PORT_2=28190 STEMEDB_PORT_3=28200
+export STEMEDB_ROOT_API_KEY=${STEMEDB_ROOT_API_KEY:-$(openssl rand -hex 32)}
+export STEMEDB_API_KEY=$STEMEDB_ROOT_API_KEY # of the clients below
 ports=("$STEMEDB_PORT_1" "$STEMEDB_PORT_2" "$STEMEDB_PORT_3")
 project=stemedb-test-$$
 
@@ -50,7 +52,7 @@ until_ok() {
 url() { echo "http://127.0.0.1:${ports[$1 - 1]}"; }
 ready() { curl -fsS --max-time 2 "$(url "$1")/readyz"; }
 healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$("${compose[@]}" ps -q "node$1")")" = healthy ]; }
-has_claim() { curl -fsS --max-time 10 "$(url "$1")/v1/assertions/$hash" | grep -q "$hash"; }
+has_claim() { curl -fsS --max-time 10 -H "X-API-Key: $STEMEDB_API_KEY" "$(url "$1")/v1/assertions/$hash" | grep -q "$hash"; }
 leads() { curl -fsS --max-time 2 "$(url "$1")/v1/health" | grep -Eq '"role": *"leader"'; }
 some_leader() { for n in 1 2 3; do leads "$n" && leader=$n && return 0; done; return 1; }
 
@@ -62,6 +64,12 @@ for n in 1 2 3; do
 done
 until_ok 30 some_leader || fail "no node leads"
 some_leader
+
+echo "--- no answer without a key"
+status=$(curl -sS --max-time 10 -o /dev/null -w '%{http_code}' "$(url 1)/v1/query")
+[ "$status" = 401 ] || fail "a query without a key is answered with $status"
+keyed() { curl -fsS --max-time 10 -H "X-API-Key: $STEMEDB_API_KEY" "$(url 1)/v1/keys"; }
+until_ok 30 keyed || fail "the root key is not accepted"
 
 echo "--- a claim through node1 (node$leader leads)"
 hash=$(docs/examples/sign-with-openssl.sh "$(url 1)" | sed -n 's/.*"hash": *"\([0-9a-f]\{64\}\)".*/\1/p')

@@ -2,14 +2,17 @@ package v1
 
 import "github.com/stemedb/stemedb/assertion"
 
-// AuditRecord is one query that carried an agent's id.
+// AuditRecord is one query that carried an agent's id or an API key.
 type AuditRecord struct {
 	// ID names the record: the node that answered, a dash, and a number that
 	// grows with time.
 	ID   string `json:"id"`
 	Node string `json:"node"`
-	// AgentID is who asked, as the request said.
-	AgentID assertion.AgentID `json:"agent_id"`
+	// AgentID is who asked, as the request said; absent if it named nobody.
+	AgentID assertion.AgentID `json:"agent_id,omitzero"`
+	// KeyID names the API key that the request was let through with, if it needed
+	// one.
+	KeyID string `json:"key_id,omitempty"`
 	// AskedAt is the node's clock, unix seconds.
 	AskedAt uint64 `json:"asked_at"`
 	// Path and Query are the request's.

@@ -27,6 +27,15 @@ const (
 	CodeRouteNotFound     = "route_not_found"
 	CodeMethodNotAllowed  = "method_not_allowed"
 
+	CodeAPIKeyMissing = "api_key_missing"
+	CodeAPIKeyUnknown = "api_key_unknown"
+	CodeAPIKeyRevoked = "api_key_revoked"
+	CodeAPIKeyExpired = "api_key_expired"
+	CodeForbidden     = "forbidden"
+	CodeOutOfScope    = "out_of_scope"
+	CodeRateLimited   = "rate_limited"
+	CodeKeyConflict   = "key_conflict"
+
 	CodeNoLeader           = "no_leader"
 	CodeOutcomeUnknown     = "outcome_unknown"
 	CodeOverloaded         = "overloaded"

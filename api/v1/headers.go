@@ -13,6 +13,9 @@ const (
 	// HeaderRequestID names the request in logs and problems. A request may
 	// bring its own: 1 to 128 characters of A-Z a-z 0-9 . _ : / + = @ -.
 	HeaderRequestID = "X-Request-Id"
+	// HeaderAPIKey brings the secret of an API key. Authorization: Bearer does the
+	// same, for programs that send only that.
+	HeaderAPIKey = "X-API-Key"
 	// HeaderAgentID names the agent on whose behalf a request is made. Nothing
 	// proves it; it is for the audit of queries.
 	HeaderAgentID = "X-Agent-Id"

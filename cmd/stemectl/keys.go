@@ -11,7 +11,7 @@ import (
 )
 
 func keysCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Make and show signing keys"}
+	cmd := &cobra.Command{Use: "keys", Short: "Make and show signing keys, and manage the API keys of a cluster"}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "generate FILE", Short: "Make a signing key (Ed25519, PKCS #8 PEM); an existing file is never overwritten", Args: cobra.ExactArgs(1),
@@ -36,6 +36,7 @@ func keysCommand(a *app) *cobra.Command {
 				return a.showKey(cmd, args[0], assertion.AgentOf(key))
 			},
 		},
+		apiKeysCommand(a), createKeyCommand(a), updateKeyCommand(a), rotateKeyCommand(a), revokeKeyCommand(a),
 	)
 	return cmd
 }

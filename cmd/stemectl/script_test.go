@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		// hashof NAME sets the variable NAME to the hash in the last output.
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"hashof": hashOf},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"hashof": hashOf, "idof": idOf},
 		Setup: func(env *testscript.Env) error {
 			cluster, err := localcluster.Temporary(context.Background(), 1, nil)
 			if err != nil {
@@ -66,6 +66,17 @@ func keyRegistered(urls []string) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// idOf sets a variable to the id in the last output.
+func idOf(ts *testscript.TestScript, neg bool, args []string) {
+	var answer struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &answer); err != nil || neg || len(args) != 1 || answer.ID == "" {
+		ts.Fatalf("idof %v: no id in the last output (%v)", args, err)
+	}
+	ts.Setenv(args[0], answer.ID)
 }
 
 func hashOf(ts *testscript.TestScript, neg bool, args []string) {

@@ -74,6 +74,7 @@ func (p *process) serve(ctx context.Context) error {
 	}
 	server, err := api.New(api.Config{
 		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log,
+		Auth:       api.AuthConfig{Enabled: p.settings.AuthEnabled, OpenDocs: p.settings.AuthOpenDocs, OpenMetrics: p.settings.AuthOpenMetrics},
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
 	})
 	if err != nil {
@@ -94,6 +95,8 @@ func (p *process) serve(ctx context.Context) error {
 		return &codedError{exitError, errors.Join(err, p.web.Close())}
 	}
 	server.Attach(n.ID(), store{n})
+	root := p.ensureRootKey(ctx, n)
+	defer root()
 	audit, failure := p.openAudit() // behind the node's lock of the data directory
 	if audit != nil {
 		server.KeepAudit(audit)
@@ -208,7 +211,9 @@ func (p *process) exitAtOnce(sig os.Signal) {
 
 // warnAboutExposure says once what protects this node and what does not.
 func (p *process) warnAboutExposure(listening net.Addr) {
-	p.log.Warn("there is no authentication: whoever reaches the HTTP port may read and write", "http_addr", listening.String())
+	if !p.settings.AuthEnabled {
+		p.log.Warn("authentication is off: whoever reaches the HTTP port may read and write", "http_addr", listening.String())
+	}
 	if p.settings.AcceptV1 {
 		p.log.Warn("signatures of version 1 are accepted: they do not cover the object of a claim")
 	}

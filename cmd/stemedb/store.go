@@ -55,6 +55,8 @@ func outcomeOf(o index.Outcome) (api.Outcome, error) {
 		return api.TargetNotFound, nil
 	case index.ParentDiffers:
 		return api.ParentDiffers, nil
+	case index.Outdated:
+		return api.Outdated, nil
 	}
 	return 0, fmt.Errorf("%w: the leader answered with the unknown outcome %v", api.ErrOutcomeUnknown, o)
 }

@@ -74,6 +74,9 @@ func (v view) Labels() ([]assertion.Recorded[*assertion.Label], error) {
 	return translated(v.View.Labels())
 }
 
+// APIKeys implements api.View.
+func (v view) APIKeys() ([]*assertion.APIKey, error) { return translated(v.View.APIKeys()) }
+
 // NodeKeys implements api.View.
 func (v view) NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error) {
 	return translated(v.View.NodeKeys())

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Signs one claim and stores it, with curl and openssl (3.0 or later) alone.
 # Usage: sign-with-openssl.sh API_URL      e.g. http://127.0.0.1:18180
+# Where the cluster wants an API key, STEMEDB_API_KEY holds it.
 set -euo pipefail
 
 url=${1:?usage: sign-with-openssl.sh API_URL}
@@ -11,7 +12,7 @@ cd "$work"
 hex() { od -An -v -tx1 "$@" | tr -d ' \n'; }
 unhex() { printf "$(sed 's/../\\x&/g')"; }
 member() { sed -n "s/.*\"$1\": *\"\([0-9a-f]*\)\".*/\1/p"; }
-post() { curl -sS --fail-with-body -H 'Content-Type: application/json' --data-binary "@$2" "$url$1"; }
+post() { curl -sS --fail-with-body -H "X-API-Key: ${STEMEDB_API_KEY:-}" -H 'Content-Type: application/json' --data-binary "@$2" "$url$1"; }
 
 # An agent is an Ed25519 key. Keep the file: it is the agent's identity. The
 # public key is the last 32 bytes of its DER form.

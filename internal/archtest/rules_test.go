@@ -24,11 +24,13 @@ var rooms = []room{
 	{"transport", []string{"assertion"}},
 	{"sync/gossip", []string{"assertion"}},
 	{"sync/convergence", []string{"assertion", "sync/gossip"}},
+	{"auth", []string{"assertion"}},
+	{"defense", []string{"assertion"}},
 	{"node", []string{"assertion", "lens", "lens/trust", "lens/truth", "index", "fsm", "transport", "sync/gossip", "sync/convergence"}},
 	{"api/v1", []string{"assertion"}},
 	{"api/receipt", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1"}},
 	{"client", []string{"assertion", "api/v1"}},
-	{"api", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1", "api/receipt"}},
+	{"api", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1", "api/receipt", "auth"}},
 }
 
 // names that say nothing about what a package is for.

@@ -55,6 +55,8 @@ type Cluster struct {
 	Dir string
 
 	t testing.TB
+	// rootKey is the secret that Settings give the cluster, if they do.
+	rootKey string
 }
 
 // programs are built once in the life of a test binary, by main package and
@@ -95,7 +97,7 @@ func New(t testing.TB, o Options) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
-	c := &Cluster{Dir: t.TempDir(), t: t}
+	c := &Cluster{Dir: t.TempDir(), t: t, rootKey: o.Settings["root-api-key"]}
 	var ports []int
 	for range o.Nodes {
 		ports = append(ports, c.reservePort())
@@ -258,7 +260,7 @@ func (c *Cluster) newClient(nodes []*Node) *client.Client {
 	for _, n := range nodes {
 		urls = append(urls, n.URL)
 	}
-	db, err := client.New(urls)
+	db, err := client.New(urls, client.WithAPIKey(c.rootKey)) // "" sends none
 	c.do(err)
 	return db
 }

@@ -59,11 +59,21 @@ func setBootstrapExpect(s *Server, v string) error {
 func trustSettings() []Setting {
 	return []Setting{
 		{Name: "allow-insecure", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AllowInsecure }),
-			Help: "Permits listening beyond loopback without protection. This version has no authentication: whoever reaches the HTTP port may read and write."},
+			Help: "Permits listening beyond loopback without protection: with authentication off whoever reaches the HTTP port may read and write."},
+		{Name: "auth-enabled", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AuthEnabled }),
+			Help: "Demands an API key for every request but the probes (docs/auth.md). The same on every node."},
+		{Name: "auth-open-docs", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AuthOpenDocs }),
+			Help: "Serves /docs and /openapi.json without a key."},
+		{Name: "auth-open-metrics", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AuthOpenMetrics }),
+			Help: "Serves /metrics without a key."},
+		{Name: "root-api-key", Kind: Text, Secret: true, set: text(func(s *Server) *string { return &s.RootAPIKey }),
+			Help: "Secret of the first admin key, which a node makes if the cluster has no key named root yet. Later it changes nothing: rotate or revoke that key instead. `openssl rand -hex 32` makes one."},
+		{Name: "root-api-key-file", Kind: Path, set: text(func(s *Server) *string { return &s.RootAPIKeyFile }),
+			Help: "File that holds the root API key, instead of root-api-key: other users of the machine can see flags."},
 		{Name: "accept-v1-signatures", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AcceptV1 }),
 			Help: "Accepts legacy signatures, which do not cover the object (docs/signing.md). They are marked in every answer."},
 		{Name: "audit-enabled", Default: "true", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.AuditEnabled }),
-			Help: "Keeps the reads that name an agent in X-Agent-Id, behind the answers (/v1/audit/queries)."},
+			Help: "Keeps the reads that name an agent in X-Agent-Id or come with an API key, behind the answers (/v1/audit/queries)."},
 		{Name: "audit-max-entries", Default: "100000", Kind: Number,
 			set: func(s *Server, v string) (err error) {
 				s.AuditMaxEntries, err = strconv.Atoi(v)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/node"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -30,6 +31,11 @@ type Server struct {
 	HTTPAddr        string
 	AllowInsecure   bool
 	AcceptV1        bool
+	AuthEnabled     bool
+	AuthOpenDocs    bool
+	AuthOpenMetrics bool
+	RootAPIKey      string
+	RootAPIKeyFile  string
 	AuditEnabled    bool
 	AuditMaxEntries int
 	LogLevel        slog.Level
@@ -78,6 +84,7 @@ func (s *Server) finish() error {
 	add(err)
 	s.Node.GossipKey, err = s.loadGossipKey()
 	add(err)
+	add(s.loadRootAPIKey())
 	if _, _, err := net.SplitHostPort(s.HTTPAddr); err != nil {
 		add(fmt.Errorf("http-addr %q is not host:port: %w", s.HTTPAddr, err))
 	}
@@ -95,20 +102,41 @@ func (s *Server) loadTLS() (*tls.Config, error) {
 }
 
 func (s *Server) loadGossipKey() ([]byte, error) {
-	text := s.GossipKey
-	if s.GossipKeyFile != "" {
-		if text != "" {
-			return nil, errors.New("gossip-key and gossip-key-file are both set: give one of them")
-		}
-		raw, err := os.ReadFile(s.GossipKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("gossip-key-file: %w", err)
-		}
-		if text = strings.TrimSpace(string(raw)); text == "" {
-			return nil, fmt.Errorf("gossip-key-file %s is empty", s.GossipKeyFile)
-		}
+	text, err := secretOf("gossip-key", s.GossipKey, s.GossipKeyFile)
+	if err != nil {
+		return nil, err
 	}
 	return parseKey(text)
+}
+
+// secretOf is a secret that is given by itself or in a file.
+func secretOf(name, text, file string) (string, error) {
+	if file == "" {
+		return text, nil
+	}
+	if text != "" {
+		return "", fmt.Errorf("%s and %s-file are both set: give one of them", name, name)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s-file: %w", name, err)
+	}
+	if text = strings.TrimSpace(string(raw)); text == "" {
+		return "", fmt.Errorf("%s-file %s is empty", name, file)
+	}
+	return text, nil
+}
+
+// loadRootAPIKey reads the secret of the first admin key and refuses one that
+// could be guessed.
+func (s *Server) loadRootAPIKey() (err error) {
+	if s.RootAPIKey, err = secretOf("root-api-key", s.RootAPIKey, s.RootAPIKeyFile); err != nil || s.RootAPIKey == "" {
+		return err
+	}
+	if err := auth.CheckRootSecret(s.RootAPIKey); err != nil {
+		return fmt.Errorf("root-api-key: %w", err)
+	}
+	return nil
 }
 
 // parseKey reads a key in hex or base64. Text that is both is hex: that a key's
@@ -147,7 +175,10 @@ func (s *Server) checkExposure() error {
 	if s.AllowInsecure {
 		return nil
 	}
-	errs := []error{beyondLoopback("http-addr", s.HTTPAddr, "this version has no authentication")}
+	var errs []error
+	if !s.AuthEnabled {
+		errs = append(errs, beyondLoopback("http-addr", s.HTTPAddr, "authentication is off (auth-enabled)"))
+	}
 	if s.Node.TLS == nil {
 		errs = append(errs, beyondLoopback("cluster-addr", s.Node.ClusterAddr, "node-to-node TLS is off (tls-cert, tls-key, tls-ca)"))
 	}

@@ -25,6 +25,7 @@ const (
 	Duration Kind = "duration"
 	Boolean  Kind = "true or false"
 	Key      Kind = "hex or base64"
+	Text     Kind = "text"
 	Level    Kind = "debug, info, warn or error"
 	Format   Kind = "json or text"
 )

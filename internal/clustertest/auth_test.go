@@ -1,0 +1,120 @@
+package clustertest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	v1 "github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/client"
+)
+
+const rootSecret = "0f5a6c1be2d94387a1c0de5b7f93e8126d4b0a97c3f1e85d2b6a7094fc31e8da"
+
+func as(t *testing.T, secret string, n *Node) *client.Client {
+	t.Helper()
+	db, err := client.New([]string{n.URL}, client.WithAPIKey(secret), client.WithAttempts(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
+// code is the code of the problem that a call answers, "" without one.
+func code(t *testing.T, err error) string {
+	t.Helper()
+	var problem *client.Error
+	if err != nil && !errors.As(err, &problem) {
+		t.Fatal(err)
+	}
+	if problem == nil {
+		return ""
+	}
+	return problem.Code
+}
+
+// Three nodes that start at once make one root key; a key made through one is
+// good on all, through leader and followers, and revoked through another it is
+// refused by every node soon after; all of it outlives a restart of the whole
+// cluster with another root secret in the settings, which changes nothing.
+func TestKeysOnEveryNode(t *testing.T) {
+	c := Start(t, Options{Settings: map[string]string{"auth-enabled": "true", "root-api-key": rootSecret}})
+	var keys *v1.KeysResponse
+	c.WaitFor("the root key is there", func() (ok bool) {
+		var err error
+		keys, err = as(t, rootSecret, c.Nodes[0]).APIKeys(t.Context())
+		return err == nil
+	})
+	if len(keys.Keys) != 1 || keys.Keys[0].Revision != 1 {
+		t.Fatalf("the root keys: %+v", keys.Keys)
+	}
+	leader := c.Leader()
+	follower := others(c, leader)[0]
+	made, err := as(t, rootSecret, follower).CreateAPIKey(t.Context(), v1.KeyRequest{Name: "writer", Role: assertion.RoleWrite})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range c.Nodes {
+		db := as(t, made.Secret, n)
+		c.WaitFor(n.Name+" knows the key", func() bool { _, err := db.Lenses(t.Context()); return err == nil })
+		if _, err := db.Assert(t.Context(), Claim(t, i)); err != nil {
+			t.Errorf("a write through %s: %v", n.Name, err)
+		}
+		if _, err := db.APIKeys(t.Context()); code(t, err) != v1.CodeForbidden {
+			t.Errorf("%s lets a writer list the keys: %v", n.Name, err)
+		}
+		if _, err := as(t, "", n).Lenses(t.Context()); code(t, err) != v1.CodeAPIKeyMissing {
+			t.Errorf("%s answers without a key: %v", n.Name, err)
+		}
+	}
+	// Nothing that a client says of itself gives it a role.
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, follower.URL+"/v1/keys", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"X-Role", "X-Stemedb-Role", "X-Forwarded-User", "X-Agent-Id", "X-Stemedb-Node"} {
+		request.Header.Set(name, "admin")
+	}
+	request.Header.Set("X-API-Key", made.Secret)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden && answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("headers made the status %d", answer.StatusCode)
+	}
+
+	if _, err := as(t, rootSecret, leader).RevokeAPIKey(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	revoked := time.Now()
+	for _, n := range c.Nodes {
+		db := as(t, made.Secret, n)
+		c.WaitFor(n.Name+" refuses the key", func() bool { _, err := db.Lenses(t.Context()); return code(t, err) == v1.CodeAPIKeyRevoked })
+	}
+	t.Logf("every node refuses the revoked key after %v", time.Since(revoked).Round(time.Millisecond))
+
+	for _, n := range c.Nodes {
+		c.Kill(n)
+		n.Settings["root-api-key"] = "a-different-secret-9f8e7d6c5b4a-that-is-strong"
+	}
+	for _, n := range c.Nodes { // one alone is not ready
+		c.do(n.Start())
+	}
+	c.WaitReady()
+	c.WaitFor("the first root key is good", func() bool {
+		_, err := as(t, rootSecret, c.Nodes[0]).APIKeys(context.WithoutCancel(t.Context()))
+		return err == nil
+	})
+	if _, err := as(t, "a-different-secret-9f8e7d6c5b4a-that-is-strong", c.Nodes[0]).APIKeys(t.Context()); code(t, err) != v1.CodeAPIKeyUnknown {
+		t.Errorf("the root key was overwritten: %v", err)
+	}
+	if _, err := as(t, made.Secret, c.Nodes[1]).Lenses(t.Context()); code(t, err) != v1.CodeAPIKeyRevoked {
+		t.Errorf("a revoked key is back: %v", err)
+	}
+}
