@@ -29,9 +29,6 @@ func NewKeyring(keys []*assertion.APIKey) *Keyring {
 	return r
 }
 
-// Len is the number of keys, revoked ones too.
-func (r *Keyring) Len() int { return len(r.keys) }
-
 // Identify returns the key that a secret belongs to. now is unix seconds.
 //
 // Errors: ErrUnknownKey, ErrRevokedKey, ErrExpiredKey.
