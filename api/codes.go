@@ -95,6 +95,7 @@ func kinds() []kind {
 		{v1.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The route does not take this method", 0},
 		// API keys.
 		{assertion.CodeAPIKeyInvalid, bad, "The API key breaks the rules of its fields", 0},
+		{assertion.CodeDecisionInvalid, bad, "The decision lacks a reviewer or a reason", 0},
 		{v1.CodeAPIKeyMissing, unauthorized, "An API key is needed", 0},
 		{v1.CodeAPIKeyUnknown, unauthorized, "The API key is not known", 0},
 		{v1.CodeAPIKeyRevoked, unauthorized, "The API key was revoked", 0},

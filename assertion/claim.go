@@ -45,11 +45,21 @@ type Claim struct {
 	Superseded bool
 	// SourceRetracted says that the claim's source is retracted.
 	SourceRetracted bool
+	// Findings are what the content defence found as the claim came in.
+	Findings []Finding
+	// Review says whether they keep it out of answers.
+	Review Review
+	// Authority, if not "", is the id of the admin API key by which the claim
+	// decided on its parent, whose owner none of its signers is. Such a claim is a
+	// ruling and no statement: it is no voice, and answers leave it out.
+	Authority string
 }
 
 // Visible reports whether queries show the claim unless asked otherwise, as far
 // as it does not depend on its source.
-func (c *Claim) Visible() bool { return c.Stage.Visible() && !c.Superseded }
+func (c *Claim) Visible() bool {
+	return c.Stage.Visible() && !c.Superseded && !c.Review.Hides() && c.Authority == ""
+}
 
 // Owner reports whether an agent signed the claim when it was first committed.
 // Only owners decide on it; whoever co-signs later agrees with it, no more.
@@ -93,6 +103,8 @@ type Filter struct {
 	// Superseded and Retracted select superseded claims and claims on retracted
 	// sources too.
 	Superseded, Retracted bool
+	// Quarantined selects claims that the content defence hides too.
+	Quarantined bool
 }
 
 // Match reports whether f selects c.
@@ -110,6 +122,8 @@ func (f Filter) Match(c *Claim) bool {
 		f.AsOf != nil && c.Timestamp > *f.AsOf,
 		c.Superseded && !f.Superseded,
 		c.SourceRetracted && !f.Retracted,
+		c.Review.Hides() && !f.Quarantined,
+		c.Authority != "",
 		c.Confidence < f.MinConfidence:
 		return false
 	}

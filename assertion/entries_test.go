@@ -26,7 +26,7 @@ func TestEndorsementProperties(t *testing.T) {
 func genEntry() *rapid.Generator[Entry] {
 	return rapid.Custom(func(t *rapid.T) Entry {
 		agent := func() AgentID { return AgentID(genHash().Draw(t, "agent")) }
-		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		switch rapid.IntRange(0, 10).Draw(t, "kind") {
 		case 0:
 			content := rapid.StringN(0, 50, -1).Draw(t, "content")
 			return &Source{Hash: blake3.Sum256([]byte(content)), URI: genText().Draw(t, "uri"), Title: genText().Draw(t, "title"),
@@ -61,6 +61,8 @@ func genEntry() *rapid.Generator[Entry] {
 				k.AgentID = &bound
 			}
 			return k
+		case 9:
+			return &Decision{Claim: genHash().Draw(t, "claim"), Approved: rapid.Bool().Draw(t, "approved"), Reviewer: genName().Draw(t, "reviewer"), Reason: genText().Draw(t, "reason")}
 		}
 		v := &Vote{AssertionHash: genHash().Draw(t, "claim"), Weight: genUnit().Draw(t, "weight")}
 		v.Sign(testKey(1))

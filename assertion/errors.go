@@ -41,6 +41,7 @@ const (
 	CodeSourceInvalid               = "source_invalid"
 	CodeAliasInvalid                = "alias_invalid"
 	CodeAPIKeyInvalid               = "api_key_invalid"
+	CodeDecisionInvalid             = "decision_invalid"
 )
 
 // Error says why an input was refused: the kind of fault, the field at fault

@@ -25,12 +25,16 @@ const (
 	// KindCosignature is a signature that joined a claim later. It is an event
 	// of the log's history and no entry of its own: it came as an assertion.
 	KindCosignature
-	KindAPIKey // APIKey
+	KindAPIKey   // APIKey
+	KindDecision // Decision
+	// KindAdmitted is an entry of another kind with what the node that took it in
+	// decided on it. It exists in the log's commands only.
+	KindAdmitted
 )
 
 func (k Kind) String() string {
 	names := [...]string{"", "assertion", "vote", "epoch", "supersession", "endorsement", "source", "source_status",
-		"alias", "label", "seeds", "node_key", "trust", "truth", "clock", "cosignature", "api_key"}
+		"alias", "label", "seeds", "node_key", "trust", "truth", "clock", "cosignature", "api_key", "decision", "admitted"}
 	if k > 0 && int(k) < len(names) {
 		return names[k]
 	}
@@ -40,7 +44,7 @@ func (k Kind) String() string {
 // ParseKind reads a kind by its name, as String writes it. The error is an
 // *Error with the code invalid_field.
 func ParseKind(s string) (Kind, error) {
-	for k := KindAssertion; k <= KindAPIKey; k++ {
+	for k := KindAssertion; k < KindAdmitted; k++ {
 		if k.String() == s {
 			return k, nil
 		}
@@ -138,6 +142,8 @@ func DecodeEntry(k Kind, record []byte) (Entry, error) {
 		e = new(Clock)
 	case KindAPIKey:
 		e = new(APIKey)
+	case KindDecision:
+		e = new(Decision)
 	default:
 		return nil, &Error{Code: CodeRecordInvalid, Detail: fmt.Sprintf("no entry has the kind %s", k)}
 	}
