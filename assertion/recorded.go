@@ -4,6 +4,9 @@ package assertion
 type Recorded[E Entry] struct {
 	Entry  E
 	Commit Commit
+	// Authority, if not "", is the id of the admin API key by which the entry
+	// decides on what its signer does not own.
+	Authority string
 }
 
 // Question is what claims answer: a subject and a predicate.

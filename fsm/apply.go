@@ -112,22 +112,30 @@ func (f *FSM) write(batch *index.Batch, record []byte, c assertion.Commit) (Resu
 		return Result{}, fmt.Errorf("%w: an empty entry", errMalformed)
 	}
 	kind, record := assertion.Kind(record[0]), record[1:]
+	var admission assertion.Admission
+	if kind == assertion.KindAdmitted {
+		var err error
+		if admission, record, err = assertion.DecodeAdmitted(record); err != nil {
+			return Result{}, err
+		}
+		kind, record = assertion.Kind(record[0]), record[1:]
+	}
 	if kind == assertion.KindAssertion {
 		a, hash, err := f.decoder.Decode(record)
 		if err != nil {
 			return Result{}, err
 		}
-		outcome, err := batch.Assert(a, hash, c)
+		outcome, err := batch.Assert(a, hash, c, admission)
 		return Result{Outcome: outcome, Hash: hash}, err
 	}
-	if kind == 0 || kind == assertion.KindCosignature || kind > assertion.KindAPIKey {
+	if kind == 0 || kind == assertion.KindCosignature || kind >= assertion.KindAdmitted {
 		return Result{}, fmt.Errorf("%w: an entry of the kind %d; it was written by a newer stemedb: upgrade this node", ErrUnknownCommand, kind)
 	}
 	e, err := assertion.DecodeEntry(kind, record)
 	if err != nil {
 		return Result{}, err
 	}
-	outcome, hash, err := batch.Put(e, record, c)
+	outcome, hash, err := batch.Put(e, record, c, admission)
 	return Result{Outcome: outcome, Hash: hash}, err
 }
 

@@ -14,7 +14,7 @@ import (
 // Outcome is what became of a claim.
 type Outcome uint8
 
-// The outcomes. Only Created and Cosigned change anything.
+// The outcomes. Only Created, Cosigned and Quarantined change anything.
 const (
 	Created        Outcome = iota + 1 // stored
 	Exists                            // stored before, with all these signers
@@ -26,10 +26,15 @@ const (
 	TargetNotFound                    // an entry about a claim, epoch or source that is not there
 	ParentDiffers                     // a transition that says something else than its parent
 	Outdated                          // an API key's state that does not follow from the one that is there
+	Quarantined                       // a claim that is stored and left out of answers until it is reviewed
+	Unreviewable                      // a transition or co-signature that the content defence would quarantine
+	WorkReused                        // the proof of work has admitted something else before
+	WorkStale                         // the proof of work is too far from the commit time
 )
 
 func (o Outcome) String() string {
-	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found", "parent_differs", "outdated"}
+	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found", "parent_differs", "outdated",
+		"quarantined", "unreviewable", "work_reused", "work_stale"}
 	if int(o) < len(names) && o > 0 {
 		return names[o]
 	}
@@ -129,20 +134,22 @@ func (b *Batch) Commit() error {
 }
 
 // Assert stores a claim, adds its signers to the one that is there, or refuses
-// it. The claim must be normalised, valid and verified, and h its content hash.
-// An error means that the index can no longer be trusted.
-func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Commit) (Outcome, error) {
+// it. The claim must be normalised, valid and verified, and h its content hash;
+// admission is what the node that took it in decided on it. An error means that
+// the index can no longer be trusted.
+func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Commit, admission assertion.Admission) (Outcome, error) {
 	raw, err := b.db.get(b.recall, hashKey(h))
 	if err == nil {
 		if len(raw) != seqLen {
 			return 0, b.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
 		}
-		return b.cosign(seq(raw), a, c)
+		return b.cosign(seq(raw), a, c, admission)
 	}
 	if !errors.Is(err, pebble.ErrNotFound) {
 		return 0, err
 	}
 	var parent *storedClaim
+	ruling := ""
 	if a.ParentHash != nil {
 		parent, err = b.find(*a.ParentHash)
 		if errors.Is(err, pebble.ErrNotFound) {
@@ -151,12 +158,25 @@ func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Com
 		if err != nil {
 			return 0, err
 		}
-		if outcome := judgeTransition(&parent.claim, a); outcome != Created {
+		outcome := judgeTransition(&parent.claim, a)
+		if outcome == NotOwner && admission.Authority != "" {
+			outcome, ruling = Created, admission.Authority
+		}
+		if outcome == Created && admission.Quarantine {
+			outcome = Unreviewable
+		}
+		if outcome != Created {
 			return outcome, nil
 		}
 	}
+	if outcome, err := b.spend(&admission, c.At); err != nil || outcome != Created {
+		return outcome, err
+	}
 	s := &storedClaim{seq: newSeq(c.Position)}
-	s.claim = assertion.Claim{Assertion: *a, Hash: h, Commit: c, Stage: a.Lifecycle}
+	s.claim = assertion.Claim{Assertion: *a, Hash: h, Commit: c, Stage: a.Lifecycle, Findings: admission.Findings, Authority: ruling}
+	if admission.Quarantine {
+		s.claim.Review = assertion.ReviewPending
+	}
 	s.claim.Signatures = slices.Clone(a.Signatures)
 	for range a.Signatures {
 		s.claim.SignatureCommits = append(s.claim.SignatureCommits, c)
@@ -164,8 +184,11 @@ func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Com
 	if err := b.create(s); err != nil {
 		return 0, err
 	}
-	if parent != nil {
+	switch {
+	case parent != nil:
 		return Created, b.transition(parent, s)
+	case s.claim.Review.Hides():
+		return Quarantined, nil
 	}
 	return Created, nil
 }
@@ -216,7 +239,6 @@ func (b *Batch) create(s *storedClaim) error {
 	o := s.order()
 	keys := [][]byte{
 		key(spaceQuestion, question(c.Subject, c.Predicate), o[:]),
-		key(spaceSubject, []byte(c.Subject), zero, o[:]),
 		key(spacePredicate, []byte(c.Predicate), zero, o[:]),
 		key(spaceSource, c.SourceHash[:], o[:]),
 		key(spaceAll, o[:]),
@@ -230,10 +252,16 @@ func (b *Batch) create(s *storedClaim) error {
 	for _, from := range c.DerivedFrom {
 		keys = append(keys, derivedKey(from, s.seq))
 	}
+	if len(c.Findings) > 0 {
+		keys = append(keys, lookup(aboutFinding, question(c.Subject, c.Predicate), o[:]))
+	}
 	for _, k := range keys {
 		if err := b.blind.Set(k, nil, nil); err != nil {
 			return err
 		}
+	}
+	if err := b.noteReview(s, assertion.NotQuarantined); err != nil {
+		return err
 	}
 	if err := b.recall.Set(hashKey(c.Hash), s.seq[:], nil); err != nil {
 		return err
@@ -267,8 +295,10 @@ func (b *Batch) save(s *storedClaim) error {
 	return b.recall.Set(claimKey(s.seq), raw, nil)
 }
 
-// cosign adds the signers of a that the stored claim does not have yet.
-func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit) (Outcome, error) {
+// cosign adds the signers of a that the stored claim does not have yet. A
+// co-signature is a voice at once: one that the content defence would quarantine
+// cannot join a claim that answers show.
+func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit, admission assertion.Admission) (Outcome, error) {
 	s, err := b.load(at)
 	if err != nil {
 		return 0, err
@@ -280,13 +310,22 @@ func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit) (Outc
 		}
 	}
 	v2 := slices.ContainsFunc(s.claim.Signatures, func(x assertion.Signature) bool { return x.Version != assertion.SignatureV1 })
+	joined, unchanged := Cosigned, Exists
+	if s.claim.Review.Hides() {
+		joined, unchanged = Quarantined, Quarantined
+	}
 	switch {
 	case len(fresh) == 0:
-		return Exists, nil
+		return unchanged, nil
 	case fresh[0].Version == assertion.SignatureV1 && v2:
 		return V1Cosign, nil
 	case len(fresh)+len(s.claim.Signatures) > assertion.MaxSignatures:
 		return TooManySigners, nil
+	case admission.Quarantine && !s.claim.Review.Hides():
+		return Unreviewable, nil
+	}
+	if outcome, err := b.spend(&admission, c.At); err != nil || outcome != Created {
+		return outcome, err
 	}
 	b.forget(s)
 	for _, signature := range fresh {
@@ -310,7 +349,7 @@ func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit) (Outc
 			}
 		}
 	}
-	return Cosigned, nil
+	return joined, nil
 }
 
 // transition gives the parent the child's stage.

@@ -49,7 +49,7 @@ func BenchmarkAssert(b *testing.B) {
 				}
 				for i := at; i < min(at+size, b.N); i++ {
 					c := assertion.Commit{Position: assertion.Position{Index: uint64(at + 1), Offset: uint16(i - at)}, At: uint64(at)}
-					if o, err := batch.Assert(made[i], hashes[i], c); err != nil || o != Created {
+					if o, err := batch.Assert(made[i], hashes[i], c, assertion.Admission{}); err != nil || o != Created {
 						b.Fatalf("claim %d: %v, %v", i, o, err)
 					}
 				}

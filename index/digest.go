@@ -57,12 +57,16 @@ func (d *digest) sum() assertion.Hash { return blake3.Sum256(d[:]) }
 
 const claimContext = "stemedb 2026 digest claim v1"
 
-// supersededMark is added to the stage of a superseded claim in the digest.
-const supersededMark = 0x80
+// supersededMark is added to the stage of a superseded claim in the digest,
+// reviewMark times its state to that of one that was quarantined.
+const (
+	supersededMark = 0x80
+	reviewMark     = 0x10
+)
 
 // claim covers what the nodes must agree on about a claim and nothing that
-// depends on the log it came through: its hash, stage, whether it is
-// superseded, and its signatures. The signatures are sorted because co-signers
+// depends on the log it came through: its hash, stage, review, whether it is
+// superseded, its signatures, findings and authority. The signatures are sorted because co-signers
 // may come in another order there.
 func (x *expander) claim(c *assertion.Claim) *element {
 	signatures := c.Signatures
@@ -75,20 +79,25 @@ func (x *expander) claim(c *assertion.Claim) *element {
 	if c.Superseded {
 		stage |= supersededMark
 	}
+	stage |= byte(c.Review) * reviewMark
 	x.record = append(append(x.record[:0], c.Hash[:]...), stage)
 	for i := range signatures {
 		x.record = append(x.record, signatures[i].AgentID[:]...)
 		x.record = append(x.record, signatures[i].Version)
 		x.record = append(x.record, signatures[i].Signature[:]...)
 	}
+	if len(c.Findings) > 0 || c.Authority != "" {
+		x.record = append(assertion.AppendFindings(x.record, c.Findings), c.Authority...)
+	}
 	return x.expand()
 }
 
 const entryContext = "stemedb 2026 digest entry v1"
 
-// entry covers the kind and the record of an entry that is no claim. An entry
-// that comes again, a source retracted a second time for example, counts again.
-func (x *expander) entry(k assertion.Kind, record []byte) *element {
-	x.record = append(append(x.record[:0], byte(k)), record...)
+// entry covers the kind, the record and the authority of an entry that is no
+// claim. An entry that comes again, a source retracted a second time for
+// example, counts again.
+func (x *expander) entry(k assertion.Kind, record []byte, authority string) *element {
+	x.record = append(append(append(x.record[:0], byte(k)), record...), authority...)
 	return x.expand()
 }

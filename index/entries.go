@@ -11,21 +11,28 @@ import (
 
 // Put records an entry that is no claim, or refuses it. The entry must be
 // normalised, valid and, where it is signed, verified; record is its binary
-// form. What it replaces stays in the history. The hash is the entry's
+// form, admission what the node that took it in decided on it. What it replaces stays in the history. The hash is the entry's
 // identity: of a source and its status the source's, of what is computed that
 // of the data, of an unsigned entry that of its record. An error means that the
 // index can no longer be trusted.
-func (b *Batch) Put(e assertion.Entry, record []byte, c assertion.Commit) (Outcome, assertion.Hash, error) {
+func (b *Batch) Put(e assertion.Entry, record []byte, c assertion.Commit, admission assertion.Admission) (Outcome, assertion.Hash, error) {
 	hash := identity(e, record)
 	if e.Kind() == assertion.KindClock {
 		return Created, hash, nil // its commit time is all that it is
 	}
 	outcome, err := b.judge(e, hash, record)
+	ruling := ""
+	if err == nil && outcome == NotOwner && admission.Authority != "" {
+		outcome, ruling = Created, admission.Authority
+	}
+	if err == nil && outcome == Created {
+		outcome, err = b.spend(&admission, c.At)
+	}
 	if err != nil || outcome != Created {
 		return outcome, hash, err
 	}
 	s := newSeq(c.Position)
-	if err := b.append(e, record, s, c.At); err != nil {
+	if err := b.append(e, record, s, c.At, ruling); err != nil {
 		return 0, hash, err
 	}
 	switch e.Kind() {
@@ -52,14 +59,14 @@ func identity(e assertion.Entry, record []byte) assertion.Hash {
 }
 
 // append writes an entry and the keys that find it.
-func (b *Batch) append(e assertion.Entry, record []byte, s seq, at uint64) error {
-	b.head.digest.add(b.db.writer.entries.entry(e.Kind(), record))
+func (b *Batch) append(e assertion.Entry, record []byte, s seq, at uint64, authority string) error {
+	b.head.digest.add(b.db.writer.entries.entry(e.Kind(), record, authority))
 	for _, k := range lookups(e, s) {
 		if err := b.recall.Set(k, nil, nil); err != nil {
 			return err
 		}
 	}
-	return b.recall.Set(key(spaceEntry, s[:]), encodeEntry(e.Kind(), at, record), nil)
+	return b.recall.Set(key(spaceEntry, s[:]), encodeEntry(e.Kind(), at, record, authority), nil)
 }
 
 // noteCosignature records that signers joined a claim. It is an event of the
@@ -72,7 +79,7 @@ func (b *Batch) noteCosignature(s *storedClaim, fresh []assertion.Signature, c a
 		return err
 	}
 	q := newSeq(c.Position)
-	return b.blind.Set(key(spaceEntry, q[:]), encodeEntry(assertion.KindCosignature, c.At, record), nil)
+	return b.blind.Set(key(spaceEntry, q[:]), encodeEntry(assertion.KindCosignature, c.At, record, ""), nil)
 }
 
 // judge decides what becomes of an entry.
@@ -90,6 +97,8 @@ func (b *Batch) judge(e assertion.Entry, hash assertion.Hash, record []byte) (Ou
 		return b.judgeStatus(e, record)
 	case *assertion.APIKey:
 		return b.judgeAPIKey(e, record)
+	case *assertion.Decision:
+		return b.judgeDecision(e, record)
 	}
 	// The rest has a newest record, which the same one again does not change.
 	keys := lookups(e, seq{})
@@ -241,6 +250,8 @@ func (b *Batch) takeEffect(e assertion.Entry) error {
 			return err
 		}
 		return b.change(target, func() { target.claim.Superseded = true })
+	case *assertion.Decision:
+		return b.decide(e)
 	case *assertion.SourceStatus:
 		k := lookup(aboutRetracted, e.Source[:])
 		if e.Retracted {

@@ -11,7 +11,9 @@ import (
 
 // Feed returns up to limit events after a position, in log order. What was
 // there before a position never changes, so that a reader who continues from
-// the last event's position, on whatever node, misses and repeats nothing.
+// the last event's position, on whatever node, misses and repeats nothing. A
+// claim that the content defence hides is no event; the decision that shows it
+// is one, and from then on it is also found at its own position.
 func (v *View) Feed(after assertion.Position, limit int) (events []assertion.Event, err error) {
 	from := newSeq(after)
 	claims, err := v.after(spaceClaim, from)
@@ -36,8 +38,10 @@ func (v *View) Feed(after assertion.Position, limit int) (events []assertion.Eve
 			return nil, v.db.explain(err)
 		}
 		var event assertion.Event
+		hidden := false
 		if claim {
 			event, err = v.claimEvent(s, it.Value())
+			hidden = err == nil && event.Claim.Review.Hides()
 		} else {
 			var e assertion.Recorded[assertion.Entry]
 			e, err = decodeEntry(s, it.Value())
@@ -45,12 +49,13 @@ func (v *View) Feed(after assertion.Position, limit int) (events []assertion.Eve
 			event = assertion.Event{Commit: e.Commit, Entry: e.Entry}
 			if err == nil {
 				event.Kind = e.Entry.Kind()
+				hidden, err = v.concealed(e.Entry)
 			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		if event.Kind != assertion.KindAPIKey { // who may read the feed need not know who else may
+		if !hidden {
 			events = append(events, event)
 		}
 		it.Next()
@@ -67,6 +72,19 @@ func (v *View) after(space byte, s seq) (*pebble.Iterator, error) {
 	}
 	it.First()
 	return it, nil
+}
+
+// concealed reports whether an entry is no event of the feed: who may read that
+// need not know who else may, nor who signs what is hidden.
+func (v *View) concealed(e assertion.Entry) (bool, error) {
+	switch e := e.(type) {
+	case *assertion.APIKey:
+		return true, nil
+	case *assertion.Cosignature:
+		c, err := v.Get(e.Hash)
+		return err == nil && c.Review.Hides(), err
+	}
+	return false, nil
 }
 
 // claimEvent takes a stored claim back to its first commit.

@@ -39,6 +39,7 @@ type head struct {
 	applied Applied
 	cluster string
 	count   uint64
+	pending uint64 // quarantined claims that nobody has decided on
 	digest  digest
 }
 
@@ -48,6 +49,7 @@ func (h *head) write(b *pebble.Batch) error {
 	return errors.Join(
 		b.Set(keyApplied, h.applied.encode(), nil),
 		b.Set(keyCount, binary.BigEndian.AppendUint64(nil, h.count), nil),
+		b.Set(keyPending, binary.BigEndian.AppendUint64(nil, h.pending), nil),
 		b.Set(keyDigest, h.digest[:], nil),
 	)
 }
@@ -70,13 +72,12 @@ func (d *DB) readHead(r pebble.Reader) (h head, err error) {
 	if h.applied, err = decodeApplied(raw); err != nil {
 		return h, d.explain(err)
 	}
-	if raw, err = d.get(r, keyCount); err == nil && len(raw) != 8 {
-		err = fmt.Errorf("%d bytes, not 8", len(raw))
+	if h.count, err = d.readCount(r, keyCount); err != nil {
+		return h, err
 	}
-	if err != nil {
-		return h, d.explain(fmt.Errorf("%w: the count of claims: %w", ErrCorrupt, err))
+	if h.pending, err = d.readCount(r, keyPending); err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return h, err // an index from before there was a quarantine has none
 	}
-	h.count = binary.BigEndian.Uint64(raw)
 	if raw, err = d.get(r, keyDigest); err == nil && len(raw) != digestBytes {
 		err = fmt.Errorf("%d bytes, not %d", len(raw), digestBytes)
 	}
@@ -85,4 +86,17 @@ func (d *DB) readHead(r pebble.Reader) (h head, err error) {
 	}
 	h.digest = digest(raw)
 	return h, nil
+}
+
+// readCount reads a counter of the head. The error of one that is missing wraps
+// pebble.ErrNotFound.
+func (d *DB) readCount(r pebble.Reader, k []byte) (uint64, error) {
+	raw, err := d.get(r, k)
+	if err == nil && len(raw) != 8 {
+		err = fmt.Errorf("%d bytes, not 8", len(raw))
+	}
+	if err != nil {
+		return 0, d.explain(fmt.Errorf("%w: the counter %q: %w", ErrCorrupt, k, err))
+	}
+	return binary.BigEndian.Uint64(raw), nil
 }

@@ -74,7 +74,7 @@ func entryOf[E assertion.Entry](v *View, s seq) (r assertion.Recorded[E], ok boo
 	if !is {
 		return r, false, v.db.explain(fmt.Errorf("%w: entry %x is a %s", ErrCorrupt, s, e.Entry.Kind()))
 	}
-	return assertion.Recorded[E]{Entry: entry, Commit: e.Commit}, true, nil
+	return assertion.Recorded[E]{Entry: entry, Commit: e.Commit, Authority: e.Authority}, true, nil
 }
 
 // newestOfEach returns the newest entry, by timestamp and not later than until,
@@ -120,7 +120,7 @@ func (v *View) Epoch(h assertion.Hash) (assertion.Recorded[*assertion.Epoch], er
 	if !found || !ok {
 		return assertion.Recorded[*assertion.Epoch]{}, fmt.Errorf("%w: no epoch %s", ErrNotFound, h)
 	}
-	return assertion.Recorded[*assertion.Epoch]{Entry: epoch, Commit: e.Commit}, nil
+	return assertion.Recorded[*assertion.Epoch]{Entry: epoch, Commit: e.Commit, Authority: e.Authority}, nil
 }
 
 // SupersededEpochs returns the epochs whose claims a later epoch replaces or
@@ -390,20 +390,26 @@ func (v *View) Subjects(begin, cursor string, limit int) (subjects []string, nex
 }
 
 // knewSubject reports whether a claim on the subject that the iterator stands
-// at was known.
+// at was known, and not hidden by the content defence.
 func (v *View) knewSubject(it *pebble.Iterator, subject []byte) (bool, error) {
-	if v.known == nil {
-		return true, nil
-	}
 	prefix := key(spaceSubject, subject, zero)
 	for ok := true; ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
+		if v.known == nil {
+			if len(it.Value()) == 0 {
+				return true, nil
+			}
+			continue
+		}
 		o, err := orderAtEnd(it.Key())
 		if err != nil {
 			return false, err
 		}
 		c, err := v.load(o.seq())
-		if err != nil || c != nil {
-			return c != nil, err
+		if err != nil {
+			return false, err
+		}
+		if c != nil && !c.Review.Hides() {
+			return true, nil
 		}
 	}
 	return false, nil

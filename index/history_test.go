@@ -21,9 +21,9 @@ func drawEntry(t *rapid.T, claims []*assertion.Assertion, epochs []assertion.Has
 	weight := rapid.SampledFrom([]float64{0, 0.25, 1}).Draw(t, "weight")
 	when := rapid.Uint64Range(testNow-5, testNow+5).Draw(t, "when")
 	name := rapid.SampledFrom([]string{"a", "b", "c"})
-	kind := rapid.IntRange(0, 9).Draw(t, "kind")
-	if len(claims) == 0 && kind < 8 {
-		kind = 8
+	kind := rapid.IntRange(0, 10).Draw(t, "kind")
+	if len(claims) == 0 && kind < 9 {
+		kind = 9
 	}
 	var target *assertion.Assertion
 	if len(claims) > 0 {
@@ -65,8 +65,22 @@ func drawEntry(t *rapid.T, claims []*assertion.Assertion, epochs []assertion.Has
 		a.Signatures = nil
 		a.Sign(signer, 1)
 		return &a
+	case 8:
+		return &assertion.Decision{Claim: target.ContentHash(), Approved: rapid.Bool().Draw(t, "approved"), Reviewer: "ops", Reason: "r"}
 	}
 	return drawAssertion(t)
+}
+
+// drawAdmission draws what the node that takes in an entry may have decided.
+func drawAdmission(t *rapid.T) (a assertion.Admission) {
+	if rapid.IntRange(0, 2).Draw(t, "found") == 0 {
+		a.Findings = []assertion.Finding{{Code: "pattern", Rule: "casino"}}
+		a.Quarantine = rapid.Bool().Draw(t, "quarantine")
+	}
+	if rapid.IntRange(0, 4).Draw(t, "admin") == 0 {
+		a.Authority = "ops-1"
+	}
+	return a
 }
 
 // remembered is everything that answers rest on, as text.
@@ -78,10 +92,10 @@ func remembered(t *rapid.T, v *View) string {
 			t.Fatal(err)
 		}
 	}
-	it := v.Scan(assertion.Filter{Lifecycles: assertion.Lifecycles(), Superseded: true, Retracted: true})
+	it := v.Scan(assertion.Filter{Lifecycles: assertion.Lifecycles(), Superseded: true, Retracted: true, Quarantined: true})
 	for it.Next() {
 		c := it.Claim()
-		say("claim %s %s %t %t", c.Hash, c.Stage, c.Superseded, c.SourceRetracted)
+		say("claim %s %s %t %t %s %v", c.Hash, c.Stage, c.Superseded, c.SourceRetracted, c.Review, c.Findings)
 		for i, s := range c.Signatures {
 			say("  signed by %s at %d", s.AgentID, c.SignatureCommits[i].Index)
 		}
@@ -145,8 +159,8 @@ func TestThePastNeverChanges(t *testing.T) {
 			log++
 			clock += rapid.Uint64Range(0, 2).Draw(t, "pause")
 			e := drawEntry(t, claims, epochs)
-			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: clock})
-			if outcome == Created {
+			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: clock}, drawAdmission(t))
+			if outcome == Created || outcome == Quarantined {
 				switch e := e.(type) {
 				case *assertion.Assertion:
 					claims = append(claims, e)
@@ -186,7 +200,7 @@ func viewing(t *rapid.T, db *DB, look func(*View)) {
 }
 
 // put applies a log entry of its own that holds e.
-func put(t *rapid.T, db *DB, e assertion.Entry, c assertion.Commit) Outcome {
+func put(t *rapid.T, db *DB, e assertion.Entry, c assertion.Commit, admission assertion.Admission) Outcome {
 	batch, err := db.NewBatch()
 	if err != nil {
 		t.Fatal(err)
@@ -194,13 +208,13 @@ func put(t *rapid.T, db *DB, e assertion.Entry, c assertion.Commit) Outcome {
 	defer batch.Close()
 	var outcome Outcome
 	if a, ok := e.(*assertion.Assertion); ok {
-		outcome, err = batch.Assert(a, a.ContentHash(), c)
+		outcome, err = batch.Assert(a, a.ContentHash(), c, admission)
 	} else {
 		record, encoded := e.MarshalBinary()
 		if encoded != nil {
 			t.Fatal(encoded)
 		}
-		outcome, _, err = batch.Put(e, record, c)
+		outcome, _, err = batch.Put(e, record, c, admission)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +277,7 @@ func TestTheFeedIsTheLog(t *testing.T) {
 		var want []string
 		for log := uint64(1); log <= uint64(rapid.IntRange(1, 20).Draw(t, "entries")); log++ {
 			e := drawEntry(t, claims, nil)
-			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: log})
+			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: log}, assertion.Admission{})
 			kind := e.Kind()
 			switch a, ok := e.(*assertion.Assertion); {
 			case outcome == Cosigned:

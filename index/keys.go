@@ -30,6 +30,7 @@ const (
 	spaceLookup    = 'i' // what an entry is about (lookups.go) → its sequence
 	spaceContested = 'n' // ^conflict score, question: questions of several values
 	spaceDispute   = 'q' // question → its place in spaceContested
+	spaceWork      = 'u' // time, agent, nonce, part of a proof of work that was used
 	spaceMeta      = 'x' // name → singleton
 )
 
@@ -39,6 +40,7 @@ var (
 	keyCount     = []byte{spaceMeta, 'n'}
 	keyDigest    = []byte{spaceMeta, 'd'}
 	keyLayout    = []byte{spaceMeta, 'l'}
+	keyPending   = []byte{spaceMeta, 'p'}
 	// keyTrust is the place in the log of the last entry that trust rests on.
 	keyTrust = []byte{spaceMeta, 't'}
 )

@@ -65,7 +65,7 @@ func TestBoundsCutThePastOffAtTheSamePlace(t *testing.T) {
 			log += rapid.Uint64Range(1, 3).Draw(t, "entries without a claim")
 			clock += rapid.Uint64Range(0, 2).Draw(t, "pause")
 			e := drawEntry(t, claims, nil)
-			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: clock})
+			outcome := put(t, db, e, assertion.Commit{Position: assertion.Position{Index: log}, At: clock}, assertion.Admission{})
 			if a, ok := e.(*assertion.Assertion); ok && outcome == Created {
 				claims = append(claims, a)
 			}

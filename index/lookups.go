@@ -30,6 +30,9 @@ const (
 	aboutSeeds        = 'd' // sequence
 	aboutComputed     = 'm' // kind, sequence
 	aboutAPIKey       = 'y' // API key's id 0, sequence
+	aboutDecision     = 'q' // claim, sequence
+	aboutReview       = 'w' // state of the review, sequence of the claim
+	aboutFinding      = 'f' // question, ^time ^sequence of a claim with findings
 )
 
 func lookup(about byte, parts ...[]byte) []byte {
@@ -69,6 +72,8 @@ func lookups(e assertion.Entry, s seq) [][]byte {
 		return [][]byte{lookup(aboutNode, []byte(e.NodeID), zero, s[:])}
 	case *assertion.APIKey:
 		return [][]byte{lookup(aboutAPIKey, []byte(e.ID), zero, s[:])}
+	case *assertion.Decision:
+		return [][]byte{lookup(aboutDecision, e.Claim[:], s[:])}
 	case *assertion.Seeds:
 		return [][]byte{lookup(aboutSeeds, s[:])}
 	case *assertion.Computed:
@@ -89,25 +94,40 @@ func seqAtEnd(key []byte) (s seq, err error) {
 }
 
 // entryHead is the length of what stands before the record of an entry in
-// spaceEntry: version, kind, committed_at.
-const entryHead = 10
+// spaceEntry: version, kind, committed_at. In an entry of the version
+// authorizedVersion the authority follows, with its length in one byte.
+const (
+	entryHead         = 10
+	authorizedVersion = storedVersion + 1
+)
 
-func encodeEntry(k assertion.Kind, at uint64, record []byte) []byte {
-	b := append(make([]byte, 0, entryHead+len(record)), storedVersion, byte(k))
+func encodeEntry(k assertion.Kind, at uint64, record []byte, authority string) []byte {
+	b := append(make([]byte, 0, entryHead+1+len(authority)+len(record)), storedVersion, byte(k))
 	b = binary.BigEndian.AppendUint64(b, at)
+	if authority != "" {
+		b[0] = authorizedVersion
+		b = append(append(b, byte(len(authority))), authority...)
+	}
 	return append(b, record...)
 }
 
 func decodeEntry(s seq, b []byte) (r assertion.Recorded[assertion.Entry], err error) {
-	if len(b) < entryHead || b[0] != storedVersion {
+	if len(b) < entryHead || b[0] != storedVersion && b[0] != authorizedVersion {
 		return r, fmt.Errorf("%w: entry %x has no known form", ErrCorrupt, s)
 	}
 	r.Commit = assertion.Commit{Position: s.position(), At: binary.BigEndian.Uint64(b[2:])}
+	record := b[entryHead:]
+	if b[0] == authorizedVersion {
+		if len(record) == 0 || len(record) <= int(record[0]) {
+			return r, fmt.Errorf("%w: the authority of entry %x ends early", ErrCorrupt, s)
+		}
+		r.Authority, record = string(record[1:1+record[0]]), record[1+record[0]:]
+	}
 	if k := assertion.Kind(b[1]); k == assertion.KindCosignature {
 		cosigned := new(assertion.Cosignature)
-		r.Entry, err = cosigned, cosigned.UnmarshalBinary(b[entryHead:])
+		r.Entry, err = cosigned, cosigned.UnmarshalBinary(record)
 	} else {
-		r.Entry, err = assertion.DecodeEntry(k, b[entryHead:])
+		r.Entry, err = assertion.DecodeEntry(k, record)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%w: entry %x: %w", ErrCorrupt, s, err)

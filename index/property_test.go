@@ -140,7 +140,7 @@ func TestAggregatesEqualThePlainScan(t *testing.T) {
 				h.log++
 				hash := a.ContentHash()
 				c := assertion.Commit{Position: assertion.Position{Index: h.log}, At: h.log}
-				got, err := batch.Assert(a, hash, c)
+				got, err := batch.Assert(a, hash, c, assertion.Admission{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -185,6 +185,11 @@ func (v *View) rewind(s *storedClaim) (known bool, err error) {
 	if n >= 0 {
 		c.Signatures, c.SignatureCommits = c.Signatures[:n], c.SignatureCommits[:n]
 	}
+	if c.Review != assertion.NotQuarantined {
+		if c.Review, err = v.reviewThen(c.Hash); err != nil {
+			return false, err
+		}
+	}
 	if s.moved {
 		if c.Stage, err = v.stageThen(c); err != nil {
 			return false, err

@@ -61,7 +61,7 @@ func (h *history) extend(t *rapid.T, count int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := batch.Assert(a, hash, c)
+		got, err := batch.Assert(a, hash, c, assertion.Admission{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func fill(t testing.TB, db *DB, from, n, size int, make func(i int) *assertion.A
 		for i := at; i < min(at+size, from+n); i++ {
 			a := make(i)
 			c := assertion.Commit{Position: assertion.Position{Index: uint64(at + 1), Offset: uint16(i - at)}, At: uint64(at)}
-			if o, err := batch.Assert(a, a.ContentHash(), c); err != nil || o != Created {
+			if o, err := batch.Assert(a, a.ContentHash(), c, assertion.Admission{}); err != nil || o != Created {
 				t.Fatalf("claim %d: %v, %v", i, o, err)
 			}
 		}

@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/stemedb/stemedb/assertion"
@@ -12,7 +13,8 @@ const storedVersion = 1
 
 // storedClaim is a claim with its sequence, as spaceClaim keeps it: version,
 // stage, flags, committed_at of the claim, number of signatures, per signature
-// its sequence and committed_at, then the assertion's record.
+// its sequence and committed_at; the findings and the authority, the latter with
+// its length in one byte, if the flags say so; then the assertion's record.
 type storedClaim struct {
 	claim assertion.Claim
 	seq   seq
@@ -25,7 +27,10 @@ type storedClaim struct {
 const (
 	flagSuperseded = 1 << iota
 	flagMoved
-	flagsEnd
+	flagFindings
+	flagAuthority
+	flagReview // and the bit above it: the state of the review
+	flagsEnd   = flagReview << 2
 )
 
 // storedHead is the length of a stored claim before its signatures' commits.
@@ -38,7 +43,13 @@ func (s *storedClaim) flags() (f byte) {
 	if s.moved {
 		f |= flagMoved
 	}
-	return f
+	if len(s.claim.Findings) > 0 {
+		f |= flagFindings
+	}
+	if s.claim.Authority != "" {
+		f |= flagAuthority
+	}
+	return f | byte(s.claim.Review)*flagReview
 }
 
 func (s *storedClaim) order() order { return newOrder(s.claim.Timestamp, s.seq) }
@@ -57,6 +68,12 @@ func (s *storedClaim) encode() ([]byte, error) {
 		b = append(b, q[:]...)
 		b = binary.BigEndian.AppendUint64(b, c.At)
 	}
+	if len(s.claim.Findings) > 0 {
+		b = assertion.AppendFindings(b, s.claim.Findings)
+	}
+	if s.claim.Authority != "" {
+		b = append(append(b, byte(len(s.claim.Authority))), s.claim.Authority...)
+	}
 	return append(b, record...), nil
 }
 
@@ -64,9 +81,11 @@ func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedCla
 	if len(b) < storedHead || b[0] != storedVersion || b[2] >= flagsEnd {
 		return nil, fmt.Errorf("%w: stored claim %x has no known form", ErrCorrupt, q)
 	}
-	s := &storedClaim{seq: q, moved: b[2]&flagMoved != 0}
+	flags := b[2]
+	s := &storedClaim{seq: q, moved: flags&flagMoved != 0}
 	s.claim.Stage = assertion.Lifecycle(b[1])
-	s.claim.Superseded = b[2]&flagSuperseded != 0
+	s.claim.Superseded = flags&flagSuperseded != 0
+	s.claim.Review = assertion.Review(flags / flagReview)
 	s.claim.Commit = assertion.Commit{Position: q.position(), At: binary.BigEndian.Uint64(b[3:])}
 	n := int(b[11])
 	b = b[storedHead:]
@@ -78,6 +97,10 @@ func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedCla
 		s.claim.SignatureCommits = append(s.claim.SignatureCommits, c)
 		b = b[18:]
 	}
+	b, err := s.decodeAdmission(flags, b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: stored claim %x: %w", ErrCorrupt, q, err)
+	}
 	a, h, err := decoder.Decode(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: stored claim %x: %w", ErrCorrupt, q, err)
@@ -87,4 +110,21 @@ func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedCla
 	}
 	s.claim.Assertion, s.claim.Hash = *a, h
 	return s, nil
+}
+
+// decodeAdmission reads what the flags say that there is of findings and
+// authority, and returns the rest.
+func (s *storedClaim) decodeAdmission(flags byte, b []byte) (rest []byte, err error) {
+	if flags&flagFindings != 0 {
+		if s.claim.Findings, b, err = assertion.DecodeFindings(b); err != nil {
+			return nil, err
+		}
+	}
+	if flags&flagAuthority != 0 {
+		if len(b) == 0 || len(b) <= int(b[0]) {
+			return nil, errors.New("the authority ends early")
+		}
+		s.claim.Authority, b = string(b[1:1+b[0]]), b[1+b[0]:]
+	}
+	return b, nil
 }
