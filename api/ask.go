@@ -285,6 +285,7 @@ func parameters(a ask, r reader) map[string]any {
 	set("known_at", r.known != nil, r.known)
 	set("include_superseded", f.Superseded, true)
 	set("include_retracted", f.Retracted, true)
+	set("include_quarantined", f.Quarantined, true)
 	set("tolerance", a.grouping.Tolerance != lens.Tolerance{}, a.grouping.Tolerance.String())
 	set("hierarchy", a.grouping.Hierarchy, true)
 	return p

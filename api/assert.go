@@ -47,10 +47,13 @@ func (s *Server) put(c echo.Context, store Store, entry assertion.Entry) error {
 		return f
 	}
 	status, code := status(outcome.Outcome), http.StatusOK
-	if status == v1.StatusCreated {
+	switch status {
+	case v1.StatusCreated:
 		code = http.StatusCreated
+	case v1.StatusQuarantined:
+		code = http.StatusAccepted
 	}
-	return s.answer(c, code, v1.MediaJSON, v1.AssertResponse{Hash: outcome.Hash, Status: status, Index: result.Index})
+	return s.answer(c, code, v1.MediaJSON, v1.AssertResponse{Hash: outcome.Hash, Status: status, Index: result.Index, Findings: outcome.Findings})
 }
 
 // prepare is POST /v1/assert/prepare. It holds the claim to everything but its
@@ -103,7 +106,11 @@ func (s *Server) verification() assertion.VerifyOptions {
 func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (WriteResult, error) {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
 	defer cancel()
-	result, err := store.Write(ctx, caller(c), entries)
+	sent, admissions, err := s.admitted(ctx, c, entries)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	result, err := store.Write(ctx, caller(c), sent)
 	if err != nil {
 		if ctx.Err() != nil && !known(err) {
 			err = fmt.Errorf("%w: the node did not answer in time (%w)", ErrOutcomeUnknown, err)
@@ -114,8 +121,10 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d entries", len(result.Results), len(entries))
 	}
 	taken := 0
-	for i, r := range result.Results {
-		if entries[i].Kind() == assertion.KindAssertion && (r.Outcome == Created || r.Outcome == Cosigned) {
+	for i := range result.Results {
+		r := &result.Results[i]
+		r.Findings = admissions[i].Findings
+		if entries[i].Kind() == assertion.KindAssertion && (r.Outcome == Created || r.Outcome == Cosigned || r.Outcome == Quarantined) {
 			taken++
 		}
 	}

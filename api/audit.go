@@ -72,6 +72,10 @@ func (r reader) answering(body any, q url.Values) ([]assertion.Hash, error) {
 		for i := range body.Nodes {
 			hashes = append(hashes, body.Nodes[i].Hash)
 		}
+	case *v1.QuarantineResponse:
+		for i := range body.Claims {
+			hashes = append(hashes, body.Claims[i].Hash)
+		}
 	case v1.FeedResponse:
 		for _, e := range body.Events {
 			if e.Assertion != nil {

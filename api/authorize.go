@@ -16,6 +16,7 @@ import (
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/auth"
+	"github.com/stemedb/stemedb/lens/trust"
 )
 
 // AuthConfig says who needs an API key.
@@ -43,23 +44,19 @@ func (a AuthConfig) open(demand auth.Access) bool {
 const (
 	// apiKeyKey is where authorize leaves the request's key in the echo.Context.
 	apiKeyKey = "api_key"
-	// keyringAge is how long a node relies on the keys that it has read. A change
-	// takes effect on a node this long after the node has applied it, at most.
-	keyringAge = 250 * time.Millisecond
+	// standingAge is how long a node relies on the keys and the trust that it has
+	// read. A change takes effect on a node this long after the node has applied
+	// it, at most.
+	standingAge = 250 * time.Millisecond
 )
 
 // gate is the state of authorization.
 type gate struct {
 	table    auth.Table
 	limiter  auth.Limiter
-	held     atomic.Pointer[heldKeyring]
+	held     atomic.Pointer[standing]
 	reading  sync.Mutex // one request at a time reads the keys
 	lastUsed sync.Map   // id → *atomic.Uint64, unix seconds
-}
-
-type heldKeyring struct {
-	ring *auth.Keyring
-	at   time.Time
 }
 
 // authorize lets a request through, or refuses it before anything of it is
@@ -72,11 +69,11 @@ func (s *Server) authorize(c echo.Context, demand auth.Access) error {
 	if secret == "" {
 		return &fault{code: v1.CodeAPIKeyMissing, field: v1.HeaderAPIKey, detail: "the request has no API key", fix: "send one in " + v1.HeaderAPIKey + ", or as Authorization: Bearer"}
 	}
-	ring, err := s.keyring(c.Request().Context())
+	standing, err := s.standing(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	key, err := ring.Identify(secret, s.now())
+	key, err := standing.ring.Identify(secret, s.now())
 	if err != nil {
 		return keyFault(err)
 	}
@@ -163,46 +160,67 @@ func keyOf(c echo.Context) *assertion.APIKey {
 	return key
 }
 
-// keyring is the cluster's keys as this node knows them, at most keyringAge old.
-func (s *Server) keyring(ctx context.Context) (*auth.Keyring, error) {
-	fresh := func() *auth.Keyring {
-		if held := s.gate.held.Load(); held != nil && time.Since(held.at) < keyringAge {
-			return held.ring
+// standing is the cluster's keys and the trust in agents as this node knows them.
+type standing struct {
+	ring   *auth.Keyring
+	scores *trust.Scores
+	at     time.Time
+}
+
+// standing is at most standingAge old.
+func (s *Server) standing(ctx context.Context) (*standing, error) {
+	fresh := func() *standing {
+		if held := s.gate.held.Load(); held != nil && time.Since(held.at) < standingAge {
+			return held
 		}
 		return nil
 	}
-	if ring := fresh(); ring != nil {
-		return ring, nil
+	if held := fresh(); held != nil {
+		return held, nil
 	}
 	s.gate.reading.Lock()
 	defer s.gate.reading.Unlock()
-	if ring := fresh(); ring != nil {
-		return ring, nil
+	if held := fresh(); held != nil {
+		return held, nil
 	}
-	at := time.Now() // before the view, which may be older than the time after it
-	keys, _, err := s.readKeys(ctx, Consistency{Level: Local})
+	now := &standing{at: time.Now()} // before the view, which may be older than the time after it
+	err := s.viewing(ctx, Consistency{Level: Local}, func(v View) error {
+		keys, err := v.APIKeys()
+		if err != nil {
+			return err
+		}
+		now.ring = auth.NewKeyring(keys)
+		now.scores, err = newest(v, assertion.KindTrust, &s.scores, trust.Decode)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	ring := auth.NewKeyring(keys)
-	s.gate.held.Store(&heldKeyring{ring, at})
-	return ring, nil
+	s.gate.held.Store(now)
+	return now, nil
 }
 
 // readKeys reads the newest state of every key.
 func (s *Server) readKeys(ctx context.Context, want Consistency) (keys []*assertion.APIKey, index uint64, err error) {
+	err = s.viewing(ctx, want, func(v View) (err error) {
+		keys, err = v.APIKeys()
+		index, _ = v.Applied()
+		return err
+	})
+	return keys, index, err
+}
+
+// viewing opens a view for as long as look takes.
+func (s *Server) viewing(ctx context.Context, want Consistency, look func(View) error) error {
 	store, err := s.store()
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	view, err := store.Read(ctx, want)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	defer func() { err = errors.Join(err, view.Close()) }()
-	keys, err = view.APIKeys()
-	index, _ = view.Applied()
-	return keys, index, err
+	return errors.Join(look(view), view.Close())
 }
 
 // liveMembers is how many nodes share the rate of a key, if it has one.

@@ -62,7 +62,7 @@ func (s *Server) batch(c echo.Context) error {
 				refuse(result, f)
 				continue
 			}
-			result.Status = status(outcome.Outcome)
+			result.Status, result.Findings = status(outcome.Outcome), outcome.Findings
 		}
 	}
 	return s.ok(c, v1.BatchResponse{Results: results, Index: index})

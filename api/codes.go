@@ -93,6 +93,10 @@ func kinds() []kind {
 		{v1.CodeNotFound, notFound, "What was asked for does not exist", 0},
 		{v1.CodeRouteNotFound, notFound, "There is no such route", 0},
 		{v1.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The route does not take this method", 0},
+		// What a node decides on an entry before it is proposed.
+		{v1.CodeContentRefused, forbidden, "The content defence stops this", 0},
+		{v1.CodeWorkReused, conflict, "The proof of work was used before", 0},
+		{v1.CodeWorkStale, http.StatusPreconditionRequired, "The proof of work is out of its window", 0},
 		// API keys.
 		{assertion.CodeAPIKeyInvalid, bad, "The API key breaks the rules of its fields", 0},
 		{assertion.CodeDecisionInvalid, bad, "The decision lacks a reviewer or a reason", 0},

@@ -24,6 +24,8 @@ type Config struct {
 	Now func() time.Time
 	// Auth says who needs an API key.
 	Auth AuthConfig
+	// Inspector judges claims before they are proposed; nil lets all pass.
+	Inspector Inspector
 	// Logger receives one line per request, and the faults behind answers of
 	// status 500. Required.
 	Logger *slog.Logger

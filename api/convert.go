@@ -1,7 +1,10 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/lens"
 )
 
@@ -143,4 +146,65 @@ func fromConstraints(subject string, index uint64, r lens.ConstraintsResult) v1.
 		out.Constraints[i] = v1.Constraint{Object: c.Object, Verdict: string(c.Verdict), ConflictScore: c.ConflictScore, Reasons: c.Reasons, Sides: sides}
 	}
 	return out
+}
+
+// maxFoundClaims bounds the claims that the findings of an answer are taken from.
+const maxFoundClaims = 100
+
+// findings are what the content defence found in the claims behind an answer, by
+// value.
+type findings map[assertion.Hash][]assertion.Finding
+
+// findings reads them for a question under all its names.
+func (r reader) findings(a ask, in lens.Input) (findings, error) {
+	names := in.Aliases
+	if len(names) == 0 {
+		names = []string{in.Subject}
+	}
+	counted := map[assertion.Hash]assertion.Hash{} // a value that another one is counted as
+	for _, j := range in.Joined {
+		for _, v := range j.Values {
+			counted[v.Key()] = j.Object.Key()
+		}
+	}
+	var all findings
+	for _, name := range names {
+		claims, err := r.view.Found(name, a.filter.Predicate, maxFoundClaims)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range claims {
+			if all == nil {
+				all = findings{}
+			}
+			key := c.Object.Key()
+			if as, joined := counted[key]; joined {
+				key = as
+			}
+			for _, f := range c.Findings {
+				if !slices.Contains(all[key], f) {
+					all[key] = append(all[key], f)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// of is what was found in claims for a value.
+func (f findings) of(object assertion.ObjectValue) []assertion.Finding {
+	if f == nil {
+		return nil
+	}
+	return f[object.Key()]
+}
+
+// mark puts the findings beside the values of a resolution.
+func (f findings) mark(r *v1.Resolution) {
+	if r.Winner != nil {
+		r.Winner.Findings = f.of(r.Winner.Object)
+	}
+	for i := range r.RunnersUp {
+		r.RunnersUp[i].Findings = f.of(r.RunnersUp[i].Object)
+	}
 }

@@ -65,6 +65,9 @@ func entryRefusal(entry assertion.Entry, r EntryResult) *fault {
 		return &fault{code: v1.CodeNotOwner, field: "agent_id",
 			detail: "only a signer of the original may do this", fix: "sign with a key that signed the original"}
 	case TargetNotFound:
+		if entry.Kind() == assertion.KindDecision {
+			return &fault{code: v1.CodeTargetNotFound, field: "hash", detail: "no claim of this hash was ever quarantined", fix: "list those that were with GET /v1/admin/quarantine"}
+		}
 		field := map[assertion.Kind]string{
 			assertion.KindVote: "assertion_hash", assertion.KindEpoch: "supersedes", assertion.KindSupersession: "superseded",
 		}[entry.Kind()]

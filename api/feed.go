@@ -49,6 +49,8 @@ func fromEvent(e *assertion.Event) (v1.Event, error) {
 		out.Seeds = entry
 	case *assertion.NodeKey:
 		out.NodeKey = entry
+	case *assertion.Decision:
+		out.Decision = entry
 	case *assertion.Computed:
 		out.Computed = &v1.ComputedRef{Hash: blake3.Sum256(entry.Data), Index: entry.Index, Bytes: len(entry.Data)}
 	default:

@@ -192,6 +192,13 @@ func everyKind(f *fixture) {
 	f.record(vote("x", hash, 1), epoch("x", "2026", nil), retraction("x", hash), endorsement("x", "y"),
 		&assertion.Source{Hash: assertion.Hash{1}, Title: "t", Content: "c"}, &assertion.SourceStatus{Source: claim().SourceHash, Retracted: true, Reason: "r"},
 		&assertion.Alias{Name: "a", Canonical: "b"}, &assertion.NodeKey{NodeID: "n1"})
+	f.record(quarantined(), &assertion.Decision{Claim: saying("poison").ContentHash(), Approved: true, Reviewer: "ops", Reason: "r"})
+}
+
+// quarantined is the entry of a claim that a content defence has quarantined.
+func quarantined() assertion.Entry {
+	return &assertion.Admitted{Entry: signed(saying("poison"), "mallory"),
+		Admission: assertion.Admission{Quarantine: true, Findings: []assertion.Finding{{Code: "pattern", Rule: "poison"}}}}
 }
 
 func (f *fixture) skeptic(query string) v1.SkepticResponse {

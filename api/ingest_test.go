@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestIngestAssertion(t *testing.T) {
 
 	created := f.assert(text(t, a))
 	got := read[v1.AssertResponse](t, created, http.StatusCreated)
-	if want := (v1.AssertResponse{Hash: a.ContentHash(), Status: v1.StatusCreated, Index: 1}); got != want {
+	if want := (v1.AssertResponse{Hash: a.ContentHash(), Status: v1.StatusCreated, Index: 1}); !reflect.DeepEqual(got, want) {
 		t.Fatalf("answer %+v, want %+v", got, want)
 	}
 	if created.Header().Get(v1.HeaderNode) != "n1" || created.Header().Get(v1.HeaderIndex) != "1" {

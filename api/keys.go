@@ -16,8 +16,8 @@ import (
 	"github.com/stemedb/stemedb/auth"
 )
 
-// keyBody reads the JSON body of a request about keys strictly.
-func keyBody(c echo.Context, into any) error {
+// strictBody reads a JSON body and refuses fields that it does not know.
+func strictBody(c echo.Context, into any) error {
 	if _, err := mediaType(c.Request(), v1.MediaJSON); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *Server) shown(k *assertion.APIKey) v1.Key {
 // createKey is POST /v1/keys.
 func (s *Server) createKey(c echo.Context) error {
 	var want v1.KeyRequest
-	if err := keyBody(c, &want); err != nil {
+	if err := strictBody(c, &want); err != nil {
 		return err
 	}
 	id, err := auth.NewID()
@@ -86,7 +86,7 @@ func (s *Server) createKey(c echo.Context) error {
 // updateKey is PATCH /v1/keys/:id.
 func (s *Server) updateKey(c echo.Context) error {
 	var want v1.KeyUpdate
-	if err := keyBody(c, &want); err != nil {
+	if err := strictBody(c, &want); err != nil {
 		return err
 	}
 	return s.changeKey(c, func(key *assertion.APIKey) {
@@ -125,7 +125,7 @@ func (s *Server) changeKey(c echo.Context, change func(*assertion.APIKey)) error
 // rotateKey is POST /v1/keys/:id/rotate.
 func (s *Server) rotateKey(c echo.Context) error {
 	var want v1.KeyRotation
-	if err := keyBody(c, &want); err != nil {
+	if err := strictBody(c, &want); err != nil {
 		return err
 	}
 	if want.OverlapSeconds > v1.MaxKeyOverlap {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stemedb/stemedb/assertion"
 )
 
 type metrics struct {
@@ -12,6 +14,7 @@ type metrics struct {
 	queries  *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	ingested prometheus.Counter
+	verdicts *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -33,8 +36,14 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "stemedb_assertions_ingested_total",
 			Help: "Claims that were created or gained a signer through a request to this node. Each is counted once in the cluster, on the node that answered the client; claims that existed already are not counted.",
 		}),
+		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stemedb_defense_claims_total",
+			Help: "Claims that the content defence of this node flagged or quarantined, before it is known whether they are new.",
+		}, []string{"action"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.queries, m.latency, m.ingested} {
+	m.verdicts.WithLabelValues("flag")
+	m.verdicts.WithLabelValues("quarantine")
+	for _, c := range []prometheus.Collector{m.requests, m.queries, m.latency, m.ingested, m.verdicts} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("api: register the metrics of HTTP: %w", err)
 		}
@@ -46,4 +55,14 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 func (m *metrics) asked(endpoint string, began time.Time) {
 	m.queries.WithLabelValues(endpoint).Inc()
 	m.latency.WithLabelValues(endpoint).Observe(time.Since(began).Seconds())
+}
+
+// inspected counts what the content defence decided on a claim.
+func (m *metrics) inspected(a assertion.Admission) {
+	switch {
+	case a.Quarantine:
+		m.verdicts.WithLabelValues("quarantine").Inc()
+	case len(a.Findings) > 0:
+		m.verdicts.WithLabelValues("flag").Inc()
+	}
 }

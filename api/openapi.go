@@ -106,6 +106,7 @@ func openAPI(routes []route, version string) ([]byte, error) {
 			{"name": tagKnowledge, "description": "What bears on claims: votes, epochs, sources, names."},
 			{"name": tagTrust, "description": "How far agents are trusted."},
 			{"name": tagKeys, "description": "Who may do what."},
+			{"name": tagDefense, "description": "What the content defence keeps out of answers."},
 			{"name": tagCluster, "description": "The state of node and cluster."},
 			{"name": tagOperations, "description": "Probes, metrics and documentation."},
 		},

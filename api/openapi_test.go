@@ -154,6 +154,8 @@ func calls(t *testing.T) map[string][]call {
 		f.post("/v1/sources", map[string]any{"hash": label, "title": "Label", "uri": "fda://label/1"})
 		f.post("/v1/sources/"+label+"/retract", map[string]any{"reason": "fabricated"})
 	}
+	poison := saying("poison").ContentHash().String()
+	quarantine := func(f *fixture) { f.record(quarantined()) }
 	owned := assertion.AgentOf(key("x"))
 	rootKey := func(f *fixture) {
 		f.record(&assertion.APIKey{ID: "abc", Revision: 1, Role: assertion.RoleWrite, Secret: assertion.Hash{1}})
@@ -264,6 +266,18 @@ func calls(t *testing.T) map[string][]call {
 		},
 		"GET /v1/admin/gold": {
 			{target: "/v1/admin/gold", prepare: computeTrust}, {target: "/v1/admin/gold?x"},
+		},
+		"GET /v1/admin/quarantine": {
+			{target: "/v1/admin/quarantine", prepare: quarantine}, {target: "/v1/admin/quarantine?state=lost"}, {target: "/v1/admin/quarantine?cursor=x"},
+		},
+		"POST /v1/admin/quarantine/{hash}/approve": {
+			{target: "/v1/admin/quarantine/" + poison + "/approve", body: `{"reason":"r"}`, headers: bearer, prepare: quarantine},
+			{target: "/v1/admin/quarantine/" + poison + "/approve", body: `{"reason":""}`, headers: bearer},
+			{target: "/v1/admin/quarantine/" + poison + "/approve", body: `{"reason":"r"}`, headers: bearer},
+		},
+		"POST /v1/admin/quarantine/{hash}/reject": {
+			{target: "/v1/admin/quarantine/" + poison + "/reject", body: `{"reason":"r"}`, headers: bearer, prepare: quarantine},
+			{target: "/v1/admin/quarantine/" + poison + "/reject", body: `{"why":"r"}`, headers: bearer},
 		},
 		"GET /v1/cluster/keys": {
 			{target: "/v1/cluster/keys", prepare: func(f *fixture) { f.record(&assertion.NodeKey{NodeID: "n1", Key: assertion.AgentID{1}}) }}, {target: "/v1/cluster/keys?x"},

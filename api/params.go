@@ -188,8 +188,10 @@ func include(f *assertion.Filter, q url.Values) error {
 			f.Superseded = true
 		case "retracted":
 			f.Retracted = true
+		case "quarantined":
+			f.Quarantined = true
 		default:
-			return invalid("include", fmt.Sprintf("%.40q cannot be included", what), "use superseded, retracted, or both separated by a comma")
+			return invalid("include", fmt.Sprintf("%.40q cannot be included", what), "use superseded, retracted, quarantined, or several separated by commas")
 		}
 	}
 	return nil
@@ -210,7 +212,7 @@ func hashParam(q url.Values, name string) (*assertion.Hash, error) {
 // question, so that aggregates cannot answer for it.
 func narrowed(f assertion.Filter) bool {
 	return f.Lifecycles != nil || f.Epoch != nil || f.SourceClass != nil || f.Agent != nil || f.Source != nil || f.MinConfidence > 0 ||
-		f.AsOf != nil || f.Superseded || f.Retracted
+		f.AsOf != nil || f.Superseded || f.Retracted || f.Quarantined
 }
 
 func limitParam(q url.Values) (int, error) {

@@ -126,7 +126,7 @@ func (s *Server) fail(c echo.Context, err error) string {
 // refusal is the fault of an outcome that refuses a claim; nil if it does not.
 func refusal(r EntryResult) *fault {
 	switch r.Outcome {
-	case Created, Exists, Cosigned:
+	case Created, Exists, Cosigned, Quarantined:
 		return nil
 	case NotOwner:
 		return &fault{code: v1.CodeNotOwner, field: "parent_hash",
@@ -144,6 +144,23 @@ func refusal(r EntryResult) *fault {
 		return &fault{code: v1.CodeSignersFull, field: "signatures",
 			detail: fmt.Sprintf("with these the claim would have more than %d signers", assertion.MaxSignatures), fix: "state the claim on a source of your own"}
 	}
+	return defenceRefusal(r)
+}
+
+// defenceRefusal is the fault of an outcome by which what a node decided on an
+// entry refuses it.
+func defenceRefusal(r EntryResult) *fault {
+	switch r.Outcome {
+	case Unreviewable:
+		return &fault{code: v1.CodeContentRefused,
+			detail: "the content defence would quarantine this, and a transition or a co-signature cannot wait for a review", fix: "state it as a claim of its own, on a source of yours, which a reviewer can approve"}
+	case WorkReused:
+		return &fault{code: v1.CodeWorkReused, field: v1.HeaderPoWNonce,
+			detail: "the proof of work has admitted something else before", fix: "prove work anew for each request"}
+	case WorkStale:
+		return &fault{code: v1.CodeWorkStale, field: v1.HeaderPoWTimestamp,
+			detail: fmt.Sprintf("the proof of work is more than %d seconds from the cluster's time", assertion.WorkWindowSeconds), fix: "prove work anew; check this machine's clock"}
+	}
 	return &fault{code: v1.CodeInternal, detail: "the store answered with an outcome that this version does not know"}
 }
 
@@ -154,6 +171,8 @@ func status(o Outcome) v1.Status {
 		return v1.StatusCreated
 	case Cosigned:
 		return v1.StatusCosigned
+	case Quarantined:
+		return v1.StatusQuarantined
 	default:
 		return v1.StatusExists
 	}

@@ -62,6 +62,9 @@ func (r reader) detail(claim *assertion.Claim, until uint64) (*v1.AssertionDetai
 	if out.Transitions, past.Stage, err = r.transitions(claim, until); err != nil {
 		return nil, err
 	}
+	if out.Decisions, err = r.decisions(claim); err != nil {
+		return nil, err
+	}
 	if out.Supersessions, past.Superseded, err = r.supersessions(claim.Hash, until); err != nil {
 		return nil, err
 	}
@@ -89,7 +92,7 @@ func (r reader) transitions(claim *assertion.Claim, until uint64) ([]v1.Transiti
 			continue
 		}
 		stage = child.Lifecycle
-		t := v1.Transition{Hash: child.Hash, Lifecycle: child.Lifecycle, Commit: v1.FromCommit(child.Commit)}
+		t := v1.Transition{Hash: child.Hash, Lifecycle: child.Lifecycle, Authority: child.Authority, Commit: v1.FromCommit(child.Commit)}
 		for _, s := range child.Signatures {
 			t.Signers = append(t.Signers, s.AgentID)
 		}
@@ -108,7 +111,7 @@ func (r reader) supersessions(claim assertion.Hash, until uint64) (out []v1.Supe
 			continue
 		}
 		hidden = hidden || s.Entry.Type != assertion.Refines
-		out = append(out, v1.Supersession{Hash: s.Entry.Hash(), Supersession: *s.Entry, Commit: v1.FromCommit(s.Commit)})
+		out = append(out, v1.Supersession{Hash: s.Entry.Hash(), Supersession: *s.Entry, Authority: s.Authority, Commit: v1.FromCommit(s.Commit)})
 	}
 	return out, hidden, err
 }

@@ -74,7 +74,12 @@ func planResolution(q url.Values, cursor string, limit int) (readPlan, error) {
 			left := a.SourceClass.EffectiveConfidence(a.Confidence, a.Timestamp, r.at)
 			a.EffectiveConfidence = &left
 		}
+		found, err := r.findings(a, in)
+		if err != nil {
+			return nil, err
+		}
 		page.Resolution, page.Receipt = fromResolution(resolution, limit), signed
+		found.mark(page.Resolution)
 		return page, nil
 	}, nil
 }
@@ -183,7 +188,14 @@ func planSkeptic(_ echo.Context, q url.Values) (readPlan, error) {
 		if a.explain {
 			lens.Explain(in, &result.Explanation)
 		}
+		found, err := r.findings(a, in)
+		if err != nil {
+			return nil, err
+		}
 		answer := fromSkeptic(in, result, limit)
+		for i := range answer.Claims {
+			answer.Claims[i].Findings = found.of(answer.Claims[i].Object)
+		}
 		answer.Receipt = signed
 		return answer, nil
 	}, nil
@@ -204,7 +216,17 @@ func planLayered(_ echo.Context, q url.Values) (readPlan, error) {
 		if a.explain {
 			lens.Explain(in, &result.Explanation)
 		}
+		found, err := r.findings(a, in)
+		if err != nil {
+			return nil, err
+		}
 		answer := fromLayered(in, result)
+		if answer.Winner != nil {
+			answer.Winner.Findings = found.of(answer.Winner.Object)
+		}
+		for i := range answer.Tiers {
+			answer.Tiers[i].Winner.Findings = found.of(answer.Tiers[i].Winner.Object)
+		}
 		answer.Receipt = signed
 		return answer, nil
 	}, nil

@@ -235,7 +235,7 @@ func TestQueryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	nausea(f)
 	for _, test := range []struct{ target, code, field string }{
 		{"/v1/query?subjekt=x", v1.CodeUnknownParameter, "subjekt"},
-		{"/v1/query?include=quarantined", v1.CodeInvalidParameter, "include"},
+		{"/v1/query?include=everything", v1.CodeInvalidParameter, "include"},
 		{"/v1/query?as_of=yesterday", v1.CodeInvalidParameter, "as_of"},
 		{"/v1/query?known_at=-1", v1.CodeInvalidParameter, "known_at"},
 		{"/v1/query?explain=true", v1.CodeInvalidParameter, "explain"},

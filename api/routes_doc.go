@@ -20,6 +20,7 @@ const (
 	tagKnowledge  = "Knowledge"
 	tagTrust      = "Trust"
 	tagKeys       = "Keys"
+	tagDefense    = "Defence"
 	tagCluster    = "Cluster"
 	tagOperations = "Operations"
 )
@@ -72,14 +73,15 @@ func readCodes() []string {
 func assertDoc() operation {
 	return operation{
 		id: "assert", tag: tagClaims, summary: "Store one signed claim",
-		description: "The claim is stored on a quorum before the answer. The same content again by the same signer answers `exists`; by another signer it answers `cosigned`. A request whose outcome is unknown may be repeated as it is. With `parent_hash` the claim is a lifecycle transition of its parent and must share a signer with it.",
+		description: "The claim is stored on a quorum before the answer. The same content again by the same signer answers `exists`; by another signer it answers `cosigned`. A request whose outcome is unknown may be repeated as it is. With `parent_hash` the claim is a lifecycle transition of its parent and must share a signer with it, or come with an admin key. What the content defence quarantines is stored, answers leave it out, and the answer is 202.",
 		body:        &bodyDoc{description: "The claim with its signatures.", media: []string{v1.MediaJSON}, schemas: []string{"AssertionInput"}, example: exampleClaim},
 		answers: []answerDoc{
 			{http.StatusCreated, "The claim is new.", v1.MediaJSON, "AssertResponse"},
 			{http.StatusOK, "The claim exists, or gained a signer.", v1.MediaJSON, "AssertResponse"},
+			{http.StatusAccepted, "The claim waits for a review; answers leave it out until it is approved.", v1.MediaJSON, "AssertResponse"},
 		},
 		codes: slices.Concat(claimCodes(), signatureCodes(), bodyCodes(), writeCodes(),
-			[]string{v1.CodeNotOwner, v1.CodeParentNotFound, v1.CodeParentDiffers, v1.CodeSignatureV1Cosign, v1.CodeSignersFull}),
+			[]string{v1.CodeNotOwner, v1.CodeParentNotFound, v1.CodeParentDiffers, v1.CodeSignatureV1Cosign, v1.CodeSignersFull, v1.CodeContentRefused}),
 	}
 }
 
@@ -168,8 +170,8 @@ func filterParams() []paramDoc {
 		{in: inQuery, name: "source_hash", schema: hashSchema, description: "Claims on this source."},
 		{in: inQuery, name: "min_confidence", schema: `{"type":"number","minimum":0,"maximum":1}`, example: "0.5",
 			description: "Least stated confidence, before decay."},
-		{in: inQuery, name: "include", schema: `{"type":"string"}`, example: "superseded,retracted",
-			description: "Shows superseded claims, claims on retracted sources, or both."},
+		{in: inQuery, name: "include", schema: `{"type":"string"}`, example: "superseded,retracted,quarantined",
+			description: "Shows superseded claims, claims on retracted sources, quarantined claims, or several of these."},
 	}
 }
 

@@ -205,7 +205,7 @@ func nodeKeysDoc() operation {
 
 func feedDoc() operation {
 	return readDoc("feed", tagHistory, "Every change, in the order of the log",
-		"The feed is the same on every node: what continues from `next`, here or elsewhere, misses and repeats nothing.", "FeedResponse",
+		"The feed is the same on every node: what continues from `next`, here or elsewhere, misses and repeats nothing. A claim that the content defence hides is not in it; its approval is, as a decision.", "FeedResponse",
 		slices.Concat([]paramDoc{{in: inQuery, name: "after", schema: positionSchema, example: "0", description: "`next` of the page before, or a log index."}},
 			listParams(), consistencyParams()))
 }

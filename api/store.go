@@ -88,6 +88,15 @@ type History interface {
 	Seeds() (*assertion.Seeds, bool, error)
 	// Computed returns the newest result of a background computation.
 	Computed(k assertion.Kind) (assertion.Recorded[*assertion.Computed], bool, error)
+	// Reviews returns up to limit claims in a state of review, in log order, after
+	// a position; Pending is how many wait for a decision; Decisions are those on
+	// one claim, in log order.
+	Reviews(state assertion.Review, after assertion.Position, limit int) ([]*assertion.Claim, error)
+	Pending() uint64
+	Decisions(claim assertion.Hash) ([]assertion.Recorded[*assertion.Decision], error)
+	// Found returns up to limit visible claims on a question in which the content
+	// defence found something, newest first.
+	Found(subject, predicate string, limit int) ([]*assertion.Claim, error)
 	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
 	// APIKeys returns the newest state of every API key, by id, whatever time the
 	// view is of.
@@ -116,7 +125,7 @@ type Caller struct {
 // Outcome is what became of one entry.
 type Outcome uint8
 
-// The outcomes. The last seven refuse the entry.
+// The outcomes. All but the first three and Quarantined refuse the entry.
 const (
 	Created Outcome = iota + 1
 	Exists
@@ -128,6 +137,10 @@ const (
 	TargetNotFound
 	ParentDiffers
 	Outdated
+	Quarantined
+	Unreviewable
+	WorkReused
+	WorkStale
 )
 
 // WriteResult is what became of the entries of one write.
@@ -142,6 +155,8 @@ type WriteResult struct {
 type EntryResult struct {
 	Hash    assertion.Hash
 	Outcome Outcome
+	// Findings are what the content defence found; the API adds them.
+	Findings []assertion.Finding
 }
 
 // Level is how fresh a read must be.

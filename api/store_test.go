@@ -95,16 +95,20 @@ func (s *store) Write(_ context.Context, caller api.Caller, entries []assertion.
 }
 
 func put(batch *index.Batch, entry assertion.Entry, c assertion.Commit) (index.Outcome, assertion.Hash, error) {
+	var admission assertion.Admission
+	if admitted, ok := entry.(*assertion.Admitted); ok {
+		entry, admission = admitted.Entry, admitted.Admission
+	}
 	if claim, ok := entry.(*assertion.Assertion); ok {
 		hash := claim.ContentHash()
-		outcome, err := batch.Assert(claim, hash, c)
+		outcome, err := batch.Assert(claim, hash, c, admission)
 		return outcome, hash, err
 	}
 	record, err := entry.MarshalBinary()
 	if err != nil {
 		return 0, assertion.Hash{}, err
 	}
-	return batch.Put(entry, record, c)
+	return batch.Put(entry, record, c, admission)
 }
 
 // nodeKey signs receipts.

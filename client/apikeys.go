@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -19,39 +17,23 @@ func (c *Client) APIKeys(ctx context.Context) (*v1.KeysResponse, error) {
 // CreateAPIKey makes an API key. The answer holds the secret, this once. A retry
 // after a lost answer makes a second key; revoke the one that nobody holds.
 func (c *Client) CreateAPIKey(ctx context.Context, k v1.KeyRequest) (*v1.KeySecret, error) {
-	return keyCall[v1.KeySecret](ctx, c, http.MethodPost, "/v1/keys", k)
+	return sendJSON[v1.KeySecret](ctx, c, http.MethodPost, "/v1/keys", k)
 }
 
 // UpdateAPIKey changes an API key.
 func (c *Client) UpdateAPIKey(ctx context.Context, id string, k v1.KeyUpdate) (*v1.KeyResponse, error) {
-	return keyCall[v1.KeyResponse](ctx, c, http.MethodPatch, keyPath(id), k)
+	return sendJSON[v1.KeyResponse](ctx, c, http.MethodPatch, keyPath(id), k)
 }
 
 // RotateAPIKey gives an API key a new secret; the old one is accepted for the
 // overlap, at most 30 days.
 func (c *Client) RotateAPIKey(ctx context.Context, id string, overlapSeconds uint64) (*v1.KeySecret, error) {
-	return keyCall[v1.KeySecret](ctx, c, http.MethodPost, keyPath(id)+"/rotate", v1.KeyRotation{OverlapSeconds: overlapSeconds})
+	return sendJSON[v1.KeySecret](ctx, c, http.MethodPost, keyPath(id)+"/rotate", v1.KeyRotation{OverlapSeconds: overlapSeconds})
 }
 
 // RevokeAPIKey revokes an API key for good.
 func (c *Client) RevokeAPIKey(ctx context.Context, id string) (*v1.KeyResponse, error) {
-	return keyCall[v1.KeyResponse](ctx, c, http.MethodDelete, keyPath(id), nil)
+	return sendJSON[v1.KeyResponse](ctx, c, http.MethodDelete, keyPath(id), nil)
 }
 
 func keyPath(id string) string { return "/v1/keys/" + url.PathEscape(id) }
-
-func keyCall[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
-	k := call{method: method, path: path}
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return nil, fmt.Errorf("encode the request: %w", err)
-		}
-		k.contentType, k.body = v1.MediaJSON, raw
-	}
-	out := new(T)
-	if err := c.do(ctx, k, out); err != nil {
-		return nil, err
-	}
-	return out, nil
-}

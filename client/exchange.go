@@ -128,3 +128,20 @@ func (c *Client) noteIndex(header string) {
 		}
 	}
 }
+
+// sendJSON sends a body as JSON, none if it is nil, and reads the answer.
+func sendJSON[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+	k := call{method: method, path: path}
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode the request: %w", err)
+		}
+		k.contentType, k.body = v1.MediaJSON, raw
+	}
+	out := new(T)
+	if err := c.do(ctx, k, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -60,6 +60,8 @@ func (m *metrics) observeSync(d time.Duration) { m.syncSeconds.Observe(d.Seconds
 var (
 	descAssertions = prometheus.NewDesc("stemedb_assertions_total",
 		"Assertions stored on this node, whatever their lifecycle stage.", nil, nil)
+	descPending = prometheus.NewDesc("stemedb_quarantine_pending",
+		"Claims that the content defence quarantined and no reviewer has decided on, as this node has applied it.", nil, nil)
 	descNodes = prometheus.NewDesc("stemedb_cluster_nodes",
 		"Nodes that this node's gossip knows, by state; itself included.", []string{"state"}, nil)
 	descIsLeader = prometheus.NewDesc("stemedb_cluster_is_leader",
@@ -80,7 +82,7 @@ var (
 
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descAssertions, descNodes, descIsLeader, descApplied, descCommit, descTerm, descDisk, descReadAmp, descCompactions} {
+	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descDisk, descReadAmp, descCompactions} {
 		ch <- d
 	}
 }
@@ -93,6 +95,10 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	applied, _, count := n.fsm.Current()
 	gauge(descAssertions, float64(count))
 	gauge(descApplied, float64(applied))
+	if view, err := n.fsm.View(); err == nil {
+		gauge(descPending, float64(view.Pending()))
+		_ = view.Close() // of a snapshot in memory: nothing is lost
+	}
 	gauge(descCommit, float64(n.raft.CommitIndex()))
 	gauge(descTerm, float64(n.raft.CurrentTerm()))
 	leads := 0.0

@@ -42,6 +42,16 @@ type Assertion struct {
 	// only if include= asks for them.
 	Superseded      bool `json:"superseded,omitempty"`
 	SourceRetracted bool `json:"source_retracted,omitempty"`
+	// Findings are what the content defence found in the claim, such as
+	// prompt_injection: text that tries to instruct whoever reads it.
+	Findings []assertion.Finding `json:"findings,omitempty"`
+	// Review is pending, approved or rejected if the content defence quarantined
+	// the claim. Answers leave it out unless it is approved or include= asks for
+	// it.
+	Review string `json:"review,omitempty"`
+	// Authority is the id of the admin API key by which the claim, a transition,
+	// decided on a claim that its signers do not own.
+	Authority string `json:"authority,omitempty"`
 	// EffectiveConfidence is the confidence after decay to the answer's time;
 	// present in answers that a lens resolved.
 	EffectiveConfidence *float64 `json:"effective_confidence,omitempty"`
@@ -70,6 +80,7 @@ func FromClaim(c *assertion.Claim) Assertion {
 		Signatures: make([]Signature, len(c.Signatures)), SignatureVersion: assertion.SignatureV2,
 		LogIndex: c.Commit.Index, CommittedAt: c.Commit.At,
 		Superseded: c.Superseded, SourceRetracted: c.SourceRetracted,
+		Findings: c.Findings, Review: c.Review.String(), Authority: c.Authority,
 	}
 	for i, s := range c.Signatures {
 		commit := c.SignatureCommits[i]

@@ -27,6 +27,12 @@ const (
 	CodeRouteNotFound     = "route_not_found"
 	CodeMethodNotAllowed  = "method_not_allowed"
 
+	// CodeContentRefused: the content defence would quarantine what cannot wait
+	// for a review.
+	CodeContentRefused = "content_refused"
+	CodeWorkReused     = "work_reused"
+	CodeWorkStale      = "work_stale"
+
 	CodeAPIKeyMissing = "api_key_missing"
 	CodeAPIKeyUnknown = "api_key_unknown"
 	CodeAPIKeyRevoked = "api_key_revoked"

@@ -40,6 +40,7 @@ type Event struct {
 	Label        *assertion.Label        `json:"label,omitempty"`
 	Seeds        *assertion.Seeds        `json:"seeds,omitempty"`
 	NodeKey      *assertion.NodeKey      `json:"node_key,omitempty"`
+	Decision     *assertion.Decision     `json:"decision,omitempty"`
 	Computed     *ComputedRef            `json:"computed,omitempty"`
 }
 

@@ -16,6 +16,10 @@ const (
 	// HeaderAPIKey brings the secret of an API key. Authorization: Bearer does the
 	// same, for programs that send only that.
 	HeaderAPIKey = "X-API-Key"
+	// HeaderPoWNonce and HeaderPoWTimestamp bring a proof of work (assertion.Work),
+	// both as decimal numbers. The agent is the first signer of the entry.
+	HeaderPoWNonce     = "X-PoW-Nonce"
+	HeaderPoWTimestamp = "X-PoW-Timestamp"
 	// HeaderAgentID names the agent on whose behalf a request is made. Nothing
 	// proves it; it is for the audit of queries.
 	HeaderAgentID = "X-Agent-Id"

@@ -35,6 +35,9 @@ type Epoch struct {
 type Supersession struct {
 	Hash assertion.Hash `json:"hash"`
 	assertion.Supersession
+	// Authority is the id of the admin API key by which it was made, if the agent
+	// does not own the claim.
+	Authority string `json:"authority,omitempty"`
 	Commit
 }
 
@@ -51,6 +54,9 @@ type Transition struct {
 	Hash      assertion.Hash      `json:"hash"`
 	Lifecycle assertion.Lifecycle `json:"lifecycle"`
 	Signers   []assertion.AgentID `json:"signers"`
+	// Authority is the id of the admin API key by which it was made, if none of
+	// the signers owns the claim.
+	Authority string `json:"authority,omitempty"`
 	Commit
 }
 
@@ -64,6 +70,9 @@ type AssertionDetail struct {
 	// Transitions are the changes of the lifecycle stage, in log order.
 	Transitions   []Transition   `json:"transitions"`
 	Supersessions []Supersession `json:"supersessions"`
+	// Decisions are those of reviewers, if the content defence quarantined the
+	// claim, in log order.
+	Decisions []Decision `json:"decisions,omitempty"`
 	// Source is what is registered under the claim's source_hash.
 	Source *Source `json:"source,omitempty"`
 	// Index is the log index of the state that answered.

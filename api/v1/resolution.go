@@ -47,6 +47,8 @@ type Candidate struct {
 	Tiers  []TierSupport `json:"tiers"`
 	// Claim is the claim that decided, where one did.
 	Claim *assertion.Hash `json:"claim,omitempty"`
+	// Findings are what the content defence found in claims for the value.
+	Findings []assertion.Finding `json:"findings,omitempty"`
 }
 
 // TierSupport is what the voices of one source class add to a value.
@@ -169,6 +171,8 @@ type SkepticClaim struct {
 	Voices  uint64                `json:"voices"`
 	Newest  uint64                `json:"newest"`
 	Tiers   []TierSupport         `json:"tiers"`
+	// Findings are what the content defence found in claims for the value.
+	Findings []assertion.Finding `json:"findings,omitempty"`
 }
 
 // LayeredResponse answers GET /v1/layered.
@@ -209,6 +213,8 @@ type TierValue struct {
 	Support float64               `json:"support"`
 	Voices  uint64                `json:"voices"`
 	Newest  uint64                `json:"newest"`
+	// Findings are what the content defence found in claims for the value.
+	Findings []assertion.Finding `json:"findings,omitempty"`
 }
 
 // ConstraintsResponse answers GET /v1/constraints.

@@ -15,16 +15,23 @@ const (
 	StatusExists Status = "exists"
 	// StatusCosigned: the claim was there; a signer was added.
 	StatusCosigned Status = "cosigned"
+	// StatusQuarantined: the content defence keeps the claim out of answers until
+	// it is reviewed.
+	StatusQuarantined Status = "quarantined"
 	// StatusRefused: the claim was not stored; only a line of a batch has it.
 	StatusRefused Status = "refused"
 )
 
-// AssertResponse answers POST /v1/assert: 201 if created, else 200.
+// AssertResponse answers POST /v1/assert: 201 if created, 202 if quarantined,
+// else 200.
 type AssertResponse struct {
 	Hash   assertion.Hash `json:"hash"`
 	Status Status         `json:"status"`
 	// Index is the log index at which the claim was decided.
 	Index uint64 `json:"index"`
+	// Findings are what the content defence found, if it stopped or marked the
+	// claim.
+	Findings []assertion.Finding `json:"findings,omitempty"`
 }
 
 // BatchResponse answers POST /v1/assert/batch.
@@ -43,6 +50,9 @@ type BatchResult struct {
 	// Hash is absent if the line could not be read as a claim.
 	Hash   *assertion.Hash `json:"hash,omitempty"`
 	Status Status          `json:"status"`
+	// Findings are what the content defence found, if it stopped or marked the
+	// claim.
+	Findings []assertion.Finding `json:"findings,omitempty"`
 	// Code, Field, Detail and Fix say why a line was refused, as in a Problem.
 	Code   string `json:"code,omitempty"`
 	Field  string `json:"field,omitempty"`

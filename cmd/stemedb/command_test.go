@@ -29,7 +29,7 @@ func TestWrongCommandLinesAreExplained(t *testing.T) {
 		want string
 	}{
 		{[]string{"serve"}, "data directory is not set"},
-		{[]string{"serve", "--data-dir=x", "--defense"}, "unknown flag: --defense"},
+		{[]string{"serve", "--data-dir=x", "--shield"}, "unknown flag: --shield"},
 		{[]string{"serve", "--data-dir=x", "--http-addr=0.0.0.0:18180"}, "--allow-insecure"},
 		{[]string{"serve", "--data-dir=x", "again"}, "unknown command"},
 		{[]string{"dev", "--nodes=0"}, "1 to 9"},

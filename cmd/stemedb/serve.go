@@ -72,9 +72,14 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, err}
 	}
+	inspector, err := newInspector(p.settings.Defense)
+	if err != nil {
+		return &codedError{exitError, err}
+	}
 	server, err := api.New(api.Config{
 		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log,
 		Auth:       api.AuthConfig{Enabled: p.settings.AuthEnabled, OpenDocs: p.settings.AuthOpenDocs, OpenMetrics: p.settings.AuthOpenMetrics},
+		Inspector:  inspector,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
 	})
 	if err != nil {

@@ -57,6 +57,14 @@ func outcomeOf(o index.Outcome) (api.Outcome, error) {
 		return api.ParentDiffers, nil
 	case index.Outdated:
 		return api.Outdated, nil
+	case index.Quarantined:
+		return api.Quarantined, nil
+	case index.Unreviewable:
+		return api.Unreviewable, nil
+	case index.WorkReused:
+		return api.WorkReused, nil
+	case index.WorkStale:
+		return api.WorkStale, nil
 	}
 	return 0, fmt.Errorf("%w: the leader answered with the unknown outcome %v", api.ErrOutcomeUnknown, o)
 }

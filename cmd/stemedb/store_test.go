@@ -52,7 +52,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 
 func TestEveryOutcomeHasItsCounterpart(t *testing.T) {
 	seen := map[api.Outcome]index.Outcome{}
-	for o := index.Created; o <= index.Outdated; o++ {
+	for o := index.Created; o <= index.WorkStale; o++ {
 		got, err := outcomeOf(o)
 		if err != nil {
 			t.Errorf("%v: %v", o, err)
@@ -62,7 +62,7 @@ func TestEveryOutcomeHasItsCounterpart(t *testing.T) {
 		}
 		seen[got] = o
 	}
-	if _, err := outcomeOf(index.Outdated + 1); !errors.Is(err, api.ErrOutcomeUnknown) {
+	if _, err := outcomeOf(index.WorkStale + 1); !errors.Is(err, api.ErrOutcomeUnknown) {
 		t.Errorf("an outcome of a newer leader: %v, want outcome unknown", err)
 	}
 }

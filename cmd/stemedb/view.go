@@ -77,6 +77,21 @@ func (v view) Labels() ([]assertion.Recorded[*assertion.Label], error) {
 // APIKeys implements api.View.
 func (v view) APIKeys() ([]*assertion.APIKey, error) { return translated(v.View.APIKeys()) }
 
+// Decisions implements api.View.
+func (v view) Decisions(claim assertion.Hash) ([]assertion.Recorded[*assertion.Decision], error) {
+	return translated(v.View.Decisions(claim))
+}
+
+// Found implements api.View.
+func (v view) Found(subject, predicate string, limit int) ([]*assertion.Claim, error) {
+	return translated(v.View.Found(subject, predicate, limit))
+}
+
+// Reviews implements api.View.
+func (v view) Reviews(state assertion.Review, after assertion.Position, limit int) ([]*assertion.Claim, error) {
+	return translated(v.View.Reviews(state, after, limit))
+}
+
 // NodeKeys implements api.View.
 func (v view) NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error) {
 	return translated(v.View.NodeKeys())

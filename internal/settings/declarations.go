@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stemedb/stemedb/defense"
 	"github.com/stemedb/stemedb/node"
 )
 
@@ -83,6 +84,11 @@ func trustSettings() []Setting {
 				return err
 			},
 			Help: "Reads that a node keeps; the oldest make room."},
+		{Name: "defense", Default: "quarantine", Kind: DefenseMode,
+			set:  func(s *Server, v string) (err error) { s.Defense.Mode, err = defense.ParseMode(v); return err },
+			Help: "The content defence (docs/defense.md): quarantine keeps claims that it finds poisonous out of answers until they are reviewed, flag only marks them, off lets all pass. The same on every node."},
+		{Name: "defense-patterns-file", Kind: Path, set: text(func(s *Server) *string { return &s.DefensePatternsFile }),
+			Help: "YAML file with patterns of your own for the content defence, beside those that it comes with (docs/defense.md)."},
 		{Name: "tls-cert", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCert }),
 			Help: "The node's certificate (PEM) for node-to-node TLS; with tls-key and tls-ca."},
 		{Name: "tls-key", Kind: Path, set: text(func(s *Server) *string { return &s.TLSKey }),

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -13,7 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/stemedb/stemedb/auth"
+	"github.com/stemedb/stemedb/defense"
 	"github.com/stemedb/stemedb/node"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -37,15 +41,18 @@ type Server struct {
 	RootAPIKey      string
 	RootAPIKeyFile  string
 	AuditEnabled    bool
-	AuditMaxEntries int
-	LogLevel        slog.Level
-	LogFormat       string // "json" or "text"
-	ShutdownTimeout time.Duration
-	TLSCert         string
-	TLSKey          string
-	TLSCA           string
-	GossipKey       string
-	GossipKeyFile   string
+	// Defense is complete.
+	Defense             defense.Config
+	DefensePatternsFile string
+	AuditMaxEntries     int
+	LogLevel            slog.Level
+	LogFormat           string // "json" or "text"
+	ShutdownTimeout     time.Duration
+	TLSCert             string
+	TLSKey              string
+	TLSCA               string
+	GossipKey           string
+	GossipKeyFile       string
 
 	bootstrapByJoin bool
 }
@@ -53,7 +60,7 @@ type Server struct {
 // Build makes the typed form and checks it. The error names every setting that
 // is wrong, with its origin.
 func Build(effective []Effective) (*Server, error) {
-	s := &Server{Node: node.DefaultConfig()}
+	s := &Server{Node: node.DefaultConfig(), Defense: defense.DefaultConfig()}
 	var errs []error
 	for _, e := range effective {
 		if err := e.set(s, e.Value); err != nil {
@@ -85,6 +92,7 @@ func (s *Server) finish() error {
 	s.Node.GossipKey, err = s.loadGossipKey()
 	add(err)
 	add(s.loadRootAPIKey())
+	add(s.loadPatterns())
 	if _, _, err := net.SplitHostPort(s.HTTPAddr); err != nil {
 		add(fmt.Errorf("http-addr %q is not host:port: %w", s.HTTPAddr, err))
 	}
@@ -135,6 +143,40 @@ func (s *Server) loadRootAPIKey() (err error) {
 	}
 	if err := auth.CheckRootSecret(s.RootAPIKey); err != nil {
 		return fmt.Errorf("root-api-key: %w", err)
+	}
+	return nil
+}
+
+// loadPatterns adds the operator's patterns to those of the content defence.
+func (s *Server) loadPatterns() error {
+	if s.DefensePatternsFile == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(s.DefensePatternsFile)
+	if err != nil {
+		return fmt.Errorf("defense-patterns-file: %w", err)
+	}
+	var file struct {
+		Patterns []struct {
+			Name   string `yaml:"name"`
+			Expr   string `yaml:"expr"`
+			Action string `yaml:"action"`
+		} `yaml:"patterns"`
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&file); err != nil {
+		return fmt.Errorf("defense-patterns-file %s: %w: it holds a list named patterns, each with name, expr and action", s.DefensePatternsFile, err)
+	}
+	for _, p := range file.Patterns {
+		pattern := defense.Pattern{Name: p.Name, Expr: p.Expr}
+		if err := pattern.Action.UnmarshalText([]byte(p.Action)); err != nil {
+			return fmt.Errorf("defense-patterns-file %s: pattern %q: %w", s.DefensePatternsFile, p.Name, err)
+		}
+		s.Defense.Patterns = append(s.Defense.Patterns, pattern)
+	}
+	if err := s.Defense.Validate(); err != nil {
+		return fmt.Errorf("defense-patterns-file %s: %w", s.DefensePatternsFile, err)
 	}
 	return nil
 }

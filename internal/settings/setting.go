@@ -28,6 +28,8 @@ const (
 	Text     Kind = "text"
 	Level    Kind = "debug, info, warn or error"
 	Format   Kind = "json or text"
+
+	DefenseMode Kind = "off, flag or quarantine"
 )
 
 // Setting is one declaration.

@@ -86,7 +86,7 @@ func TestEverySettingHasOneNameInThreeForms(t *testing.T) {
 			t.Errorf("%s: variable %s, key %s", s.Name, s.Env(), s.Key())
 		}
 	}
-	for _, later := range []string{"defense", "otlp-endpoint"} {
+	for _, later := range []string{"otlp-endpoint"} {
 		if seen[later] {
 			t.Errorf("%s is declared, but nothing uses it", later)
 		}
