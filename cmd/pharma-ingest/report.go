@@ -52,7 +52,9 @@ type summary struct {
 	Created   int `json:"created"`
 	Exists    int `json:"exists"`
 	Cosigned  int `json:"cosigned"`
-	Refused   int `json:"refused"`
+	// Quarantined claims are stored and wait for a review.
+	Quarantined int `json:"quarantined"`
+	Refused     int `json:"refused"`
 }
 
 func lineOf(e corpus.Entry, status string) line {
@@ -77,6 +79,8 @@ func (r *report) add(l line) {
 		r.Summary.Exists++
 	case string(v1.StatusCosigned):
 		r.Summary.Cosigned++
+	case string(v1.StatusQuarantined):
+		r.Summary.Quarantined++
 	case string(v1.StatusRefused):
 		r.Summary.Refused++
 	}
@@ -119,7 +123,7 @@ func writeTable(w io.Writer, r *report) error {
 	if s.Planned > 0 {
 		fmt.Fprintf(t, "%d planned, nothing sent\n", s.Planned)
 	} else {
-		fmt.Fprintf(t, "%d created, %d exist, %d cosigned, %d refused\n", s.Created, s.Exists, s.Cosigned, s.Refused)
+		fmt.Fprintf(t, "%d created, %d exist, %d cosigned, %d quarantined, %d refused\n", s.Created, s.Exists, s.Cosigned, s.Quarantined, s.Refused)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write the report: %w", err)

@@ -121,6 +121,7 @@ func (f *importFlags) run(a *app, cmd *cobra.Command, path string) error {
 		row(w, "created", summary.Created)
 		row(w, "existed", summary.Exists)
 		row(w, "cosigned", summary.Cosigned)
+		row(w, "quarantined", summary.Quarantined)
 		row(w, "empty values", summary.Nulls)
 		row(w, "skipped rows", summary.Skipped)
 		row(w, "refused", summary.Refused)

@@ -22,6 +22,9 @@ func (a *app) store(cmd *cobra.Command, write func(context.Context, *client.Clie
 		row(w, "status", answer.Status)
 		row(w, "hash", answer.Hash)
 		row(w, "index", answer.Index)
+		if len(answer.Findings) > 0 {
+			row(w, "findings", findingList(answer.Findings))
+		}
 	})
 }
 

@@ -44,7 +44,9 @@ type Summary struct {
 	Created  int `json:"created"`
 	Exists   int `json:"exists"`
 	Cosigned int `json:"cosigned"`
-	Refused  int `json:"refused"` // rows that could not be read and claims that were not taken
+	// Quarantined claims are stored and wait for a review.
+	Quarantined int `json:"quarantined"`
+	Refused     int `json:"refused"` // rows that could not be read and claims that were not taken
 }
 
 // batch is some claims with the lines that they came from.
@@ -261,6 +263,8 @@ func (r *run) tally(line int, result v1.BatchResult) {
 			s.Exists++
 		case v1.StatusCosigned:
 			s.Cosigned++
+		case v1.StatusQuarantined:
+			s.Quarantined++
 		}
 	})
 }

@@ -75,11 +75,11 @@ func (t tools) query(ctx context.Context, in QueryInput) (out QueryOutput, err e
 		RunnersUp: []Value{}, Claims: claimsOf(got.Assertions), More: got.NextCursor != "", Index: got.Index,
 		Conflict: Conflict{Status: r.Status, Score: r.ConflictScore, Disagreement: r.Disagreement, Values: r.Explanation.Values, Voices: r.Explanation.Voices}}
 	if w := r.Winner; w != nil {
-		v := valueOf(w.Object, w.Share, w.Voices, w.Tiers)
+		v := valueOf(w.Object, w.Share, w.Voices, w.Tiers, w.Findings)
 		out.Answer = &v
 	}
 	for _, c := range r.RunnersUp {
-		out.RunnersUp = append(out.RunnersUp, valueOf(c.Object, c.Share, c.Voices, c.Tiers))
+		out.RunnersUp = append(out.RunnersUp, valueOf(c.Object, c.Share, c.Voices, c.Tiers, c.Findings))
 	}
 	return out, nil
 }
@@ -106,7 +106,7 @@ func (t tools) skeptic(ctx context.Context, in Question) (out SkepticOutput, err
 	}
 	out = SkepticOutput{Subject: in.Subject, Predicate: in.Predicate, Lens: "skeptic", Values: []Value{}, Index: got.Index, Conflict: conflictOf(got)}
 	for _, v := range got.Claims {
-		out.Values = append(out.Values, valueOf(v.Object, v.Share, v.Voices, v.Tiers))
+		out.Values = append(out.Values, valueOf(v.Object, v.Share, v.Voices, v.Tiers, v.Findings))
 	}
 	out.Claims, err = t.claims(ctx, q)
 	return out, err
@@ -162,13 +162,13 @@ func (t tools) layered(ctx context.Context, in Question) (out LayeredOutput, err
 	out = LayeredOutput{Subject: in.Subject, Predicate: in.Predicate, Lens: "layered", CrossTierConflict: got.CrossTierConflict, Tiers: []Tier{}, Index: got.Index,
 		Conflict: conflictOf(whole)}
 	if w := got.Winner; w != nil {
-		v := valueOf(w.Object, w.Share, w.Voices, w.Tiers)
+		v := valueOf(w.Object, w.Share, w.Voices, w.Tiers, w.Findings)
 		out.Answer = &v
 	}
 	for _, tier := range got.Tiers {
 		class := []v1.TierSupport{{SourceClass: tier.SourceClass}}
 		out.Tiers = append(out.Tiers, Tier{SourceClass: tier.SourceClass.String(), Conflict: tier.ConflictScore, Values: tier.Values, Voices: tier.Voices,
-			Answer: valueOf(tier.Winner.Object, tier.Winner.Share, tier.Winner.Voices, class)})
+			Answer: valueOf(tier.Winner.Object, tier.Winner.Share, tier.Winner.Voices, class, tier.Winner.Findings)})
 	}
 	q.Limit = shown
 	out.Claims, err = t.claims(ctx, q)
@@ -324,7 +324,7 @@ type AssertInput struct {
 // AssertOutput is the output of assert.
 type AssertOutput struct {
 	Hash     string   `json:"hash" jsonschema:"identity of the claim"`
-	Status   string   `json:"status" jsonschema:"created, exists or cosigned"`
+	Status   string   `json:"status" jsonschema:"created, exists, cosigned, or quarantined: stored, and left out of answers until it is reviewed"`
 	Index    uint64   `json:"index" jsonschema:"log index at which it was committed"`
 	Signer   string   `json:"signer" jsonschema:"public key that signed it"`
 	Lens     string   `json:"lens" jsonschema:"the lens that the answer comes from"`
