@@ -11,9 +11,14 @@
 //     suspicion, so there is no such state here.
 //   - What a node says of itself (Meta, at most 512 bytes encoded), and the
 //     reports, each one UDP packet to every live member, which may get lost.
+//   - Carrying what all nodes hold together (Shared): what changed here since it
+//     was last told goes to every live member every 200 ms, in packets that may
+//     get lost; everything goes along when two nodes exchange their lists, and a
+//     node that has just become part of a cluster asks for it at once.
 //   - Keeping clusters apart: a node of another cluster is not taken, neither
 //     when it joins nor when a third node tells of it. A node without a cluster
-//     is taken by any: it has to find one.
+//     is taken by any: it has to find one. Of what is shared, nothing passes
+//     between a node and one that is not known to be in the same cluster.
 //
 // # Times
 //
@@ -28,6 +33,8 @@
 //
 // # Invariants
 //
+//   - What is shared says itself what to do with a message that is lost, repeated
+//     or late; the gossip hands on whatever comes, once or more.
 //   - memberlist's own nodes are read only inside its callbacks: it changes them
 //     under a lock that others cannot take.
 //   - Callbacks run with memberlist's lock held or in its packet loop: they must

@@ -48,6 +48,11 @@ type Config struct {
 	// OnChange hears of each member that comes, goes or changes. It must not
 	// block and may be called before Start returns.
 	OnChange func(Member)
+	// Shared is what all nodes hold together, by the number under which they tell
+	// it each other.
+	Shared map[byte]Shared
+	// Now is the clock that Shared is handed; nil means time.Now.
+	Now func() time.Time
 	// Logger is slog.Default if nil.
 	Logger *slog.Logger
 }
@@ -58,6 +63,9 @@ type Gossip struct {
 	log    *slog.Logger
 	list   *memberlist.Memberlist
 	addr   string
+
+	shares []share
+	stop   chan struct{} // ends the telling of shares
 
 	calls  sync.WaitGroup // calls into memberlist that Shutdown waits for
 	metaMu sync.Mutex     // held while changed metadata is told: memberlist wants one change at a time
@@ -76,7 +84,13 @@ func Start(c Config) (*Gossip, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	g := &Gossip{config: c, log: c.Logger.With("component", "gossip"), meta: c.Meta, members: map[string]Member{}, leaving: map[string]bool{}, refused: map[string]string{}}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	g := &Gossip{
+		config: c, log: c.Logger.With("component", "gossip"), meta: c.Meta, shares: sharesOf(c.Shared), stop: make(chan struct{}),
+		members: map[string]Member{}, leaving: map[string]bool{}, refused: map[string]string{},
+	}
 	var err error
 	if g.encoded, err = c.Meta.encode(); err != nil {
 		return nil, err
@@ -92,6 +106,9 @@ func Start(c Config) (*Gossip, error) {
 	// take.
 	self := g.list.LocalNode()
 	g.addr = net.JoinHostPort(self.Addr.String(), strconv.Itoa(int(self.Port)))
+	if len(g.shares) > 0 {
+		g.calls.Go(g.tellShares)
+	}
 	return g, nil
 }
 
@@ -225,8 +242,12 @@ func (g *Gossip) SetMeta(m Meta) error {
 	g.metaMu.Lock()
 	defer g.metaMu.Unlock()
 	g.mu.Lock()
+	joined := g.meta.ClusterID == "" && m.ClusterID != ""
 	g.meta, g.encoded = m, encoded
 	g.mu.Unlock()
+	if joined {
+		g.fetchShares()
+	}
 	if err := g.list.UpdateNode(time.Second); err != nil {
 		return fmt.Errorf("tell the other nodes: %w", err)
 	}
@@ -301,6 +322,9 @@ func (g *Gossip) sayGoodbye(others []Member, timeout time.Duration) {
 // Shutdown closes the ports and waits for the calls that are under way.
 func (g *Gossip) Shutdown() error {
 	g.mu.Lock()
+	if !g.closed {
+		close(g.stop)
+	}
 	g.closed = true
 	g.mu.Unlock()
 	g.calls.Wait()
@@ -415,8 +439,12 @@ func (d delegate) NodeMeta(int) []byte {
 
 // NotifyMsg implements memberlist.Delegate.
 func (d delegate) NotifyMsg(message []byte) {
-	if len(message) > 0 && message[0] == goodbyeMessage {
+	switch {
+	case len(message) > 0 && message[0] == goodbyeMessage:
 		d.g.noteGoodbye(string(message[1:]))
+		return
+	case len(message) > 0 && message[0] == sharedMessage:
+		d.g.mergeShares(message)
 		return
 	}
 	report, err := decodeReport(message)
@@ -441,11 +469,11 @@ func (g *Gossip) noteGoodbye(name string) {
 // GetBroadcasts implements memberlist.Delegate: reports are sent directly.
 func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
 
-// LocalState implements memberlist.Delegate: there is none beside the members.
-func (delegate) LocalState(bool) []byte { return nil }
+// LocalState implements memberlist.Delegate: all of the shares.
+func (d delegate) LocalState(bool) []byte { return d.g.wholeShares() }
 
 // MergeRemoteState implements memberlist.Delegate.
-func (delegate) MergeRemoteState([]byte, bool) {}
+func (d delegate) MergeRemoteState(state []byte, _ bool) { d.g.mergeShares(state) }
 
 // logWriter turns memberlist's log lines into slog's.
 type logWriter struct{ log *slog.Logger }

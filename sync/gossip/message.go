@@ -53,6 +53,7 @@ type Report struct {
 const (
 	reportMessage  = 1 // a Report
 	goodbyeMessage = 2 // the name of the sender, who is about to leave
+	sharedMessage  = 3 // the sender's cluster and parts of what is shared
 )
 
 func (r Report) encode() ([]byte, error) {
