@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stemedb/stemedb/sync/gossip"
 )
 
 // Config is what one running node needs to know. DefaultConfig gives every
@@ -102,6 +104,10 @@ type Config struct {
 	// CacheBytes and MemTableBytes size the index (see index.Options).
 	CacheBytes    int64
 	MemTableBytes uint64
+
+	// Shared is what this node holds together with the others and tells them by
+	// gossip, by a number that is the same on all nodes.
+	Shared map[byte]gossip.Shared
 
 	// NoFsync switches off fsync of the raft log. Only for tests that prove
 	// that it matters: with it, an acknowledged write can be lost.

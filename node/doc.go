@@ -18,6 +18,8 @@
 //   - The consistency of a read: a coalesced read index for linearizable reads
 //     on any node, a remembered one for bounded staleness, none for local ones,
 //     and min_index for reading one's own writes.
+//   - Carrying what the layers above share between nodes (Config.Shared), without
+//     knowing what it is.
 //   - What the node tells of itself: reports to the other nodes, health,
 //     readiness, the cluster as this node sees it, metrics.
 //

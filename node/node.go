@@ -197,6 +197,7 @@ func (n *Node) startSync() (err error) {
 	}
 	n.gossip, err = gossip.Start(gossip.Config{
 		NodeID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: host, Key: n.cfg.GossipKey, Meta: n.meta(), Logger: n.log,
+		Shared: n.cfg.Shared, Now: n.cfg.Now,
 		OnReport: n.tracker.Observe,
 		OnChange: func(m gossip.Member) {
 			n.log.Info("member changed", "member", m.NodeID, "state", m.State)
