@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"math"
-	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,26 +28,26 @@ type Signer struct {
 	Bound bool
 }
 
-// admit decides on an entry what the log entry must say beside it: every node
+// judge decides on an entry what the log entry must say beside it: every node
 // applies the same, whatever it knows then.
-func (s *Server) admission(ctx context.Context, c echo.Context, e assertion.Entry) (a assertion.Admission, err error) {
+func (s *Server) judge(ctx context.Context, c echo.Context, e assertion.Entry, a *assertion.Admission) error {
 	key := keyOf(c)
 	if key != nil && key.Role == assertion.RoleAdmin && decides(e) {
 		a.Authority = key.ID
 	}
 	claim, ok := e.(*assertion.Assertion)
 	if !ok || s.config.Inspector == nil {
-		return a, nil
+		return nil
 	}
 	standing, err := s.standing(ctx)
 	if err != nil {
-		return a, err
+		return err
 	}
 	signer := leastTrusted(claim, standing.scores)
 	signer.Bound = key != nil && key.AgentID != nil && *key.AgentID == signer.Agent
 	a.Findings, a.Quarantine = s.config.Inspector.Inspect(claim, signer, s.now())
 	s.metrics.inspected(a)
-	return a, nil
+	return nil
 }
 
 // decides reports whether an entry decides on a claim or epoch that somebody
@@ -76,20 +75,4 @@ func leastTrusted(claim *assertion.Assertion, scores *trust.Scores) Signer {
 		}
 	}
 	return least
-}
-
-// admitted puts the entries of a request together with what was decided on
-// them.
-func (s *Server) admitted(ctx context.Context, c echo.Context, entries []assertion.Entry) ([]assertion.Entry, []assertion.Admission, error) {
-	out, admissions := slices.Clone(entries), make([]assertion.Admission, len(entries))
-	for i, e := range entries {
-		a, err := s.admission(ctx, c, e)
-		if err != nil {
-			return nil, nil, err
-		}
-		if admissions[i] = a; !a.Plain() {
-			out[i] = &assertion.Admitted{Entry: e, Admission: a}
-		}
-	}
-	return out, admissions, nil
 }

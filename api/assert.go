@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"encoding/hex"
-	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -43,6 +41,9 @@ func (s *Server) put(c echo.Context, store Store, entry assertion.Entry) error {
 	}
 	setIndex(c, result.Index)
 	outcome := result.Results[0]
+	if outcome.Refused != nil {
+		return outcome.Refused
+	}
 	if f := entryRefusal(entry, outcome); f != nil {
 		return f
 	}
@@ -100,36 +101,6 @@ func (s *Server) admit(text []byte) (*assertion.Assertion, error) {
 
 func (s *Server) verification() assertion.VerifyOptions {
 	return assertion.VerifyOptions{AcceptV1: s.config.AcceptV1}
-}
-
-// write stores verified entries and counts the claims that were taken in.
-func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (WriteResult, error) {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
-	defer cancel()
-	sent, admissions, err := s.admitted(ctx, c, entries)
-	if err != nil {
-		return WriteResult{}, err
-	}
-	result, err := store.Write(ctx, caller(c), sent)
-	if err != nil {
-		if ctx.Err() != nil && !known(err) {
-			err = fmt.Errorf("%w: the node did not answer in time (%w)", ErrOutcomeUnknown, err)
-		}
-		return WriteResult{}, err
-	}
-	if len(result.Results) != len(entries) {
-		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d entries", len(result.Results), len(entries))
-	}
-	taken := 0
-	for i := range result.Results {
-		r := &result.Results[i]
-		r.Findings = admissions[i].Findings
-		if entries[i].Kind() == assertion.KindAssertion && (r.Outcome == Created || r.Outcome == Cosigned || r.Outcome == Quarantined) {
-			taken++
-		}
-	}
-	s.metrics.ingested.Add(float64(taken))
-	return result, nil
 }
 
 // caller is on whose behalf a request is answered.

@@ -52,11 +52,12 @@ const (
 
 // gate is the state of authorization.
 type gate struct {
-	table    auth.Table
-	limiter  auth.Limiter
-	held     atomic.Pointer[standing]
-	reading  sync.Mutex // one request at a time reads the keys
-	lastUsed sync.Map   // id → *atomic.Uint64, unix seconds
+	table       auth.Table
+	limiter     auth.Limiter
+	held        atomic.Pointer[standing]
+	reading     sync.Mutex // one request at a time reads the keys
+	lastUsed    sync.Map   // id → *atomic.Uint64, unix seconds
+	established established
 }
 
 // authorize lets a request through, or refuses it before anything of it is
@@ -80,6 +81,7 @@ func (s *Server) authorize(c echo.Context, demand auth.Access) error {
 	c.Set(apiKeyKey, key)
 	s.gate.use(key.ID, s.now())
 	if wait, ok := s.gate.limiter.Allow(key, s.liveMembers(c.Request().Context(), key), s.config.Now()); !ok {
+		s.metrics.refusals.WithLabelValues(refusedByRate).Inc()
 		return &fault{code: v1.CodeRateLimited, detail: fmt.Sprintf("the key %s may ask %d times a second over the whole cluster", key.ID, key.RatePerSecond),
 			fix: "wait for Retry-After, or ask an administrator for a higher rate", retryAfter: int(math.Ceil(wait.Seconds()))}
 	}
@@ -127,7 +129,7 @@ func (s *Server) inScope(c echo.Context, key *assertion.APIKey, demand auth.Acce
 		subject = strings.TrimSuffix(c.QueryParam("subject"), "*")
 	case "/v1/subjects":
 		subject = strings.TrimSuffix(c.QueryParam("prefix"), "*")
-	case "/v1/lenses", "/v1/assert/prepare":
+	case "/v1/lenses", "/v1/assert/prepare", "/v1/admission/status":
 		return nil
 	default:
 		return outOfScope("", fmt.Sprintf("%v: the key %s is restricted to subjects that begin with %q, and this answers for others too", auth.ErrOutOfScope, key.ID, key.SubjectPrefix), "ask by subject, or use a key without a scope")

@@ -53,10 +53,17 @@ func (s *Server) batch(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		index = written.Index
-		setIndex(c, index)
+		if index = written.Index; index > 0 {
+			setIndex(c, index)
+		}
 		for i, outcome := range written.Results {
 			result := &results[places[i]]
+			if outcome.Refused != nil {
+				hash := claims[i].ContentHash()
+				result.Hash = &hash
+				refuse(result, faultOf(outcome.Refused))
+				continue
+			}
 			result.Hash = &outcome.Hash
 			if f := refusal(outcome); f != nil {
 				refuse(result, f)
@@ -65,6 +72,7 @@ func (s *Server) batch(c echo.Context) error {
 			result.Status, result.Findings = status(outcome.Outcome), outcome.Findings
 		}
 	}
+	s.noteBatch(c, results)
 	return s.ok(c, v1.BatchResponse{Results: results, Index: index})
 }
 
@@ -114,4 +122,17 @@ func batchLines(c echo.Context) ([]batchLine, error) {
 		return nil, &fault{code: v1.CodeBatchEmpty, detail: "there is no claim in the body", fix: "send one claim per line, or a JSON array of claims"}
 	}
 	return lines, nil
+}
+
+// noteBatch counts a batch of which no line was good as a failure of its sender.
+func (s *Server) noteBatch(c echo.Context, results []v1.BatchResult) {
+	a := accountOf(c)
+	if a == nil {
+		return
+	}
+	for i := range results {
+		if a.failed = failureOf(results[i].Code, s.kinds[results[i].Code].status); a.failed == 0 {
+			return
+		}
+	}
 }

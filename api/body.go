@@ -43,14 +43,16 @@ func mediaType(r *http.Request, accepted ...string) (string, error) {
 const firstRead = 64 << 10
 
 // readBody reads the whole body, at most limit bytes.
-func readBody(c echo.Context, limit int64) ([]byte, error) {
+func readBody(c echo.Context, limit int64) (_ []byte, err error) {
+	var read int64
 	r := c.Request()
 	if r.ContentLength > limit {
 		c.Response().Header()["Connection"] = []string{"close"} // rather than read it all
 		return nil, tooLarge(limit)
 	}
+	defer func() { c.Set(bodyLenKey, read) }()
 	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), firstRead)+bytes.MinRead))
-	_, err := body.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit))
+	read, err = body.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):

@@ -95,6 +95,8 @@ func kinds() []kind {
 		{v1.CodeMethodNotAllowed, http.StatusMethodNotAllowed, "The route does not take this method", 0},
 		// What a node decides on an entry before it is proposed.
 		{v1.CodeContentRefused, forbidden, "The content defence stops this", 0},
+		{v1.CodeWorkRequired, http.StatusPreconditionRequired, "A proof of work is needed", 0},
+		{v1.CodeWorkInvalid, http.StatusPreconditionRequired, "The proof of work is not good enough", 0},
 		{v1.CodeWorkReused, conflict, "The proof of work was used before", 0},
 		{v1.CodeWorkStale, http.StatusPreconditionRequired, "The proof of work is out of its window", 0},
 		// API keys.
@@ -107,6 +109,8 @@ func kinds() []kind {
 		{v1.CodeForbidden, forbidden, "The role of the API key does not allow this", 0},
 		{v1.CodeOutOfScope, forbidden, "The API key is not for this", 0},
 		{v1.CodeRateLimited, http.StatusTooManyRequests, "The API key asks too often", 1},
+		{v1.CodeQuotaExceeded, http.StatusTooManyRequests, "The quota of this hour is used up", 1},
+		{v1.CodeCircuitOpen, http.StatusTooManyRequests, "Too many requests failed", 1},
 		{v1.CodeKeyConflict, conflict, "The API key was changed or revoked", 0},
 		// The state of the node and the cluster.
 		{v1.CodeNoLeader, unavailable, "The cluster has no leader", 1},

@@ -26,6 +26,8 @@ type Config struct {
 	Auth AuthConfig
 	// Inspector judges claims before they are proposed; nil lets all pass.
 	Inspector Inspector
+	// Limits hold agents, keys and addresses to what they may use.
+	Limits Limits
 	// Logger receives one line per request, and the faults behind answers of
 	// status 500. Required.
 	Logger *slog.Logger

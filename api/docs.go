@@ -121,11 +121,15 @@ func curl(method, path string, o *docOperation) string {
 	if len(query) > 0 {
 		target += "?" + strings.Join(query, "&")
 	}
-	if method != http.MethodPost {
-		return "curl '" + target + "'"
+	command := "curl '" + target + "'"
+	if method != http.MethodGet {
+		command = "curl -X " + method + " '" + target + "'"
+	}
+	if o.RequestBody == nil {
+		return command
 	}
 	media := slices.Sorted(maps.Keys(o.RequestBody.Content))
-	return "curl '" + target + "' -H 'Content-Type: " + media[len(media)-1] + "' --data-binary @claims"
+	return command + " -H 'Content-Type: " + media[len(media)-1] + "' --data-binary @body"
 }
 
 func schemaName(c docContent) string {

@@ -75,7 +75,7 @@ func (s *Server) createKey(c echo.Context) error {
 		return err
 	}
 	key := &assertion.APIKey{ID: id, Revision: 1, Name: want.Name, Role: want.Role, Secret: auth.HashSecret(secret), CreatedAt: s.now(),
-		ExpiresAt: want.ExpiresAt, AgentID: want.AgentID, SubjectPrefix: want.SubjectPrefix, RatePerSecond: want.RatePerSecond}
+		ExpiresAt: want.ExpiresAt, AgentID: want.AgentID, SubjectPrefix: want.SubjectPrefix, RatePerSecond: want.RatePerSecond, QuotaPerHour: want.QuotaPerHour}
 	index, err := s.storeKey(c, key)
 	if err != nil {
 		return err
@@ -94,6 +94,7 @@ func (s *Server) updateKey(c echo.Context) error {
 		set(&key.Role, want.Role)
 		set(&key.ExpiresAt, want.ExpiresAt)
 		set(&key.RatePerSecond, want.RatePerSecond)
+		set(&key.QuotaPerHour, want.QuotaPerHour)
 	})
 }
 

@@ -9,15 +9,24 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 )
 
+// The values of the label limit.
+const (
+	refusedByRate    = "rate"
+	refusedByQuota   = "quota"
+	refusedByWork    = "work"
+	refusedByBreaker = "breaker"
+)
+
 type metrics struct {
 	requests *prometheus.CounterVec
 	queries  *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	ingested prometheus.Counter
 	verdicts *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 }
 
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(config Config) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stemedb_http_requests_total",
@@ -40,11 +49,27 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "stemedb_defense_claims_total",
 			Help: "Claims that the content defence of this node flagged or quarantined, before it is known whether they are new.",
 		}, []string{"action"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stemedb_limit_refusals_total",
+			Help: "What this node refused by a limit: the rate of a key, a quota, a missing or bad proof of work, an open circuit breaker. Lines of a batch count one each.",
+		}, []string{"limit"}),
+	}
+	for _, limit := range []string{refusedByRate, refusedByQuota, refusedByWork, refusedByBreaker} {
+		m.refusals.WithLabelValues(limit)
 	}
 	m.verdicts.WithLabelValues("flag")
 	m.verdicts.WithLabelValues("quarantine")
-	for _, c := range []prometheus.Collector{m.requests, m.queries, m.latency, m.ingested, m.verdicts} {
-		if err := registerer.Register(c); err != nil {
+	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "stemedb_circuit_breakers_open",
+		Help: "Circuit breakers that keep an agent, a key or an address out, as this node knows; 0 where there are none.",
+	}, func() float64 {
+		if config.Limits.Breakers == nil {
+			return 0
+		}
+		return float64(config.Limits.Breakers.Open(config.Now()))
+	})
+	for _, c := range []prometheus.Collector{m.requests, m.queries, m.latency, m.ingested, m.verdicts, m.refusals, open} {
+		if err := config.Registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("api: register the metrics of HTTP: %w", err)
 		}
 	}
@@ -58,7 +83,7 @@ func (m *metrics) asked(endpoint string, began time.Time) {
 }
 
 // inspected counts what the content defence decided on a claim.
-func (m *metrics) inspected(a assertion.Admission) {
+func (m *metrics) inspected(a *assertion.Admission) {
 	switch {
 	case a.Quarantine:
 		m.verdicts.WithLabelValues("quarantine").Inc()

@@ -139,6 +139,12 @@ func (o operation) render(codes map[string]kind, refusals []string, demand auth.
 		o.codes = append(slices.Clone(o.codes), v1.CodeAPIKeyMissing, v1.CodeAPIKeyUnknown, v1.CodeAPIKeyRevoked, v1.CodeAPIKeyExpired,
 			v1.CodeForbidden, v1.CodeOutOfScope, v1.CodeRateLimited, v1.CodeRecovering, v1.CodeStopping, v1.CodeNodeFailed)
 	}
+	switch demand {
+	case auth.Write:
+		o.codes = append(slices.Clone(o.codes), v1.CodeQuotaExceeded, v1.CodeCircuitOpen, v1.CodeWorkRequired, v1.CodeWorkInvalid, v1.CodeWorkReused, v1.CodeWorkStale)
+	case auth.Read:
+		o.codes = append(slices.Clone(o.codes), v1.CodeQuotaExceeded, v1.CodeCircuitOpen)
+	}
 	responses := object{}
 	for _, a := range o.answers {
 		responses[strconv.Itoa(a.status)] = object{

@@ -10,12 +10,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/auth"
 )
 
 const documentURL = "openapi.json"
@@ -156,6 +158,14 @@ func calls(t *testing.T) map[string][]call {
 	}
 	poison := saying("poison").ContentHash().String()
 	quarantine := func(f *fixture) { f.record(quarantined()) }
+	breaking := func(f *fixture) {
+		breakers := auth.NewBreakers()
+		for range 5 {
+			breakers.Failure(auth.KeyPrincipal("broken"), auth.InvalidInput, time.Unix(int64(now), 0))
+		}
+		f.server = unattached(t, func(c *api.Config) { c.Limits.Breakers = breakers }).server
+		f.server.Attach("n1", f.store)
+	}
 	owned := assertion.AgentOf(key("x"))
 	rootKey := func(f *fixture) {
 		f.record(&assertion.APIKey{ID: "abc", Revision: 1, Role: assertion.RoleWrite, Secret: assertion.Hash{1}})
@@ -266,6 +276,14 @@ func calls(t *testing.T) map[string][]call {
 		},
 		"GET /v1/admin/gold": {
 			{target: "/v1/admin/gold", prepare: computeTrust}, {target: "/v1/admin/gold?x"},
+		},
+		"GET /v1/admission/status": {
+			{target: "/v1/admission/status?agent_id=" + owned.String(), prepare: computeTrust}, {target: "/v1/admission/status"}, {target: "/v1/admission/status?agent_id=1"},
+		},
+		"GET /v1/admin/circuit_breakers": {{target: "/v1/admin/circuit_breakers", prepare: breaking}, {target: "/v1/admin/circuit_breakers"}},
+		"POST /v1/admin/circuit_breakers/{agent}/reset": {
+			{target: "/v1/admin/circuit_breakers/key:none/reset", prepare: breaking}, {target: "/v1/admin/circuit_breakers/x/reset", prepare: breaking},
+			{target: "/v1/admin/circuit_breakers/key:none/reset"},
 		},
 		"GET /v1/admin/quarantine": {
 			{target: "/v1/admin/quarantine", prepare: quarantine}, {target: "/v1/admin/quarantine?state=lost"}, {target: "/v1/admin/quarantine?cursor=x"},

@@ -20,6 +20,7 @@ type fault struct {
 	code, field, detail, fix string
 	checks                   []v1.Check
 	retryAfter               int // seconds, in place of the code's
+	work                     *v1.WorkDemand
 }
 
 func (f *fault) Error() string { return f.code + ": " + f.detail }
@@ -96,7 +97,7 @@ func (s *Server) problem(c echo.Context, f *fault) *v1.Problem {
 	id, _ := c.Get(requestIDKey).(string)
 	return &v1.Problem{
 		Type: "/docs#" + k.code, Title: k.title, Status: k.status, Detail: f.detail, Instance: c.Request().URL.Path,
-		Code: k.code, Field: f.field, Fix: f.fix, RequestID: id, Checks: f.checks,
+		Code: k.code, Field: f.field, Fix: f.fix, RequestID: id, Checks: f.checks, Work: f.work,
 	}
 }
 

@@ -28,18 +28,28 @@ func (s *Server) serve(r route) echo.HandlerFunc {
 		if err := s.authorize(c, demand); err != nil {
 			return err
 		}
-		if !r.lenient {
-			if err := r.strict(c); err != nil {
-				return err
-			}
+		if err := s.openAccount(c, demand); err != nil {
+			return err
 		}
-		if r.versioned() {
-			if err := readAgent(c); err != nil {
-				return err
-			}
-		}
-		return handle(c)
+		err := r.answer(c, handle)
+		s.settle(c, demand, err)
+		return err
 	}
+}
+
+// answer handles a request that was let through.
+func (r *route) answer(c echo.Context, handle echo.HandlerFunc) error {
+	if !r.lenient {
+		if err := r.strict(c); err != nil {
+			return err
+		}
+	}
+	if r.versioned() {
+		if err := readAgent(c); err != nil {
+			return err
+		}
+	}
+	return handle(c)
 }
 
 // versioned tells the routes of the API from those of operation.
@@ -85,6 +95,10 @@ func routes() []route {
 			handler: func(s *Server) echo.HandlerFunc { return s.reading("quarantine", planQuarantine) }},
 		{method: http.MethodPost, path: "/v1/admin/quarantine/:hash/approve", handler: decide(true), doc: decisionDoc("approveClaim", "Approve a quarantined claim", "From now on answers show it and its signers are voices; the past stays as it was known.")},
 		{method: http.MethodPost, path: "/v1/admin/quarantine/:hash/reject", handler: decide(false), doc: decisionDoc("rejectClaim", "Reject a quarantined claim", "Answers go on leaving it out. A later decision may take this back.")},
+		{method: http.MethodGet, path: "/v1/admission/status", doc: admissionDoc(),
+			handler: func(s *Server) echo.HandlerFunc { return s.reading("admission", planAdmission) }},
+		{method: http.MethodGet, path: "/v1/admin/circuit_breakers", handler: simple((*Server).listBreakers), doc: listBreakersDoc()},
+		{method: http.MethodPost, path: "/v1/admin/circuit_breakers/:agent/reset", handler: simple((*Server).resetBreaker), doc: resetBreakerDoc()},
 		{method: http.MethodGet, path: "/v1/keys", handler: simple((*Server).listKeys), doc: listKeysDoc()},
 		{method: http.MethodPost, path: "/v1/keys", handler: simple((*Server).createKey), doc: createKeyDoc()},
 		{method: http.MethodPatch, path: "/v1/keys/:id", handler: simple((*Server).updateKey), doc: updateKeyDoc()},

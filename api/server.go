@@ -71,7 +71,7 @@ func New(config Config) (*Server, error) {
 	s.gate.table = auth.NewTable()
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.attached.Store(&attachment{node: config.NodeID})
-	if s.metrics, err = newMetrics(config.Registerer); err != nil {
+	if s.metrics, err = newMetrics(config); err != nil {
 		return nil, err
 	}
 	if s.openapi, err = openAPI(s.routes, config.Version); err != nil {

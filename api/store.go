@@ -157,6 +157,8 @@ type EntryResult struct {
 	Outcome Outcome
 	// Findings are what the content defence found; the API adds them.
 	Findings []assertion.Finding
+	// Refused is why the API did not hand the entry to the store.
+	Refused error
 }
 
 // Level is how fresh a read must be.

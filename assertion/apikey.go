@@ -67,7 +67,10 @@ type APIKey struct {
 	// RatePerSecond bounds the requests of the key over the whole cluster; 0 does
 	// not.
 	RatePerSecond uint64 `json:"rate_per_second,omitempty"`
-	Revoked       bool   `json:"revoked,omitempty"`
+	// QuotaPerHour is how many units the key may use in an hour where requests are
+	// charged to it and not to an agent; 0 is what everybody has.
+	QuotaPerHour uint64 `json:"quota_per_hour,omitempty"`
+	Revoked      bool   `json:"revoked,omitempty"`
 }
 
 const (
@@ -75,6 +78,8 @@ const (
 	maxKeyName = 128
 	// MaxKeyRate bounds APIKey.RatePerSecond.
 	MaxKeyRate = 1_000_000
+	// MaxKeyQuota bounds APIKey.QuotaPerHour.
+	MaxKeyQuota = 1_000_000_000_000
 )
 
 // Kind implements Entry.
@@ -95,6 +100,8 @@ func (k *APIKey) Validate() error {
 		return refuse("name", fmt.Sprintf("%d bytes, more than %d", len(k.Name), maxKeyName), "shorten it")
 	case k.RatePerSecond > MaxKeyRate:
 		return refuse("rate_per_second", fmt.Sprintf("more than %d", MaxKeyRate), "leave it out for no limit")
+	case k.QuotaPerHour > MaxKeyQuota:
+		return refuse("quota_per_hour", fmt.Sprintf("more than %d", MaxKeyQuota), "leave it out for what everybody has")
 	case k.AgentID != nil && !k.AgentID.Owned():
 		return refuse("agent_id", "no public key that anyone owns", "give an agent's Ed25519 public key")
 	case k.AgentID != nil && k.Role == RoleAdmin:
@@ -116,7 +123,7 @@ func (k *APIKey) Validate() error {
 // MarshalBinary returns the record, the array of the fields in the order of
 // the type; the error is always nil.
 func (k *APIKey) MarshalBinary() ([]byte, error) {
-	b := appendArray(beginRecord(192+len(k.Name)+len(k.SubjectPrefix)), 13)
+	b := appendArray(beginRecord(192+len(k.Name)+len(k.SubjectPrefix)), 14)
 	b = appendText(b, k.ID)
 	b = appendUint(b, k.Revision)
 	b = appendText(b, k.Name)
@@ -129,6 +136,7 @@ func (k *APIKey) MarshalBinary() ([]byte, error) {
 	b = appendOptionalHash(b, (*Hash)(k.AgentID))
 	b = appendText(b, k.SubjectPrefix)
 	b = appendUint(b, k.RatePerSecond)
+	b = appendUint(b, k.QuotaPerHour)
 	return appendBool(b, k.Revoked), nil
 }
 
@@ -140,7 +148,7 @@ func (k *APIKey) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
-	r.array(13, 13)
+	r.array(14, 14)
 	d.ID = r.text()
 	d.Revision = r.uint()
 	d.Name = r.text()
@@ -153,6 +161,7 @@ func (k *APIKey) UnmarshalBinary(b []byte) error {
 	d.AgentID = (*AgentID)(r.optionalHash())
 	d.SubjectPrefix = r.text()
 	d.RatePerSecond = r.uint()
+	d.QuotaPerHour = r.uint()
 	d.Revoked = r.bool()
 	if err := r.done(); err != nil {
 		return err

@@ -55,7 +55,7 @@ func genEntry() *rapid.Generator[Entry] {
 			k := &APIKey{ID: "a1-b2", Revision: rapid.Uint64().Draw(t, "revision"), Name: genText().Draw(t, "name"),
 				Role: Role(rapid.IntRange(1, 3).Draw(t, "role")), Secret: genHash().Draw(t, "secret"), Previous: genOptionalHash().Draw(t, "previous"),
 				PreviousUntil: rapid.Uint64().Draw(t, "until"), CreatedAt: rapid.Uint64().Draw(t, "created"), ExpiresAt: rapid.Uint64().Draw(t, "expires"),
-				SubjectPrefix: genText().Draw(t, "prefix"), RatePerSecond: rapid.Uint64().Draw(t, "rate"), Revoked: rapid.Bool().Draw(t, "revoked")}
+				SubjectPrefix: genText().Draw(t, "prefix"), RatePerSecond: rapid.Uint64().Draw(t, "rate"), QuotaPerHour: rapid.Uint64().Draw(t, "quota"), Revoked: rapid.Bool().Draw(t, "revoked")}
 			if rapid.Bool().Draw(t, "bound") {
 				bound := agent()
 				k.AgentID = &bound

@@ -18,7 +18,7 @@ var ErrOutOfScope = errors.New("outside of what the API key may do")
 // signature), a restricted key's must be a claim on one
 // of its subjects. The error wraps ErrOutOfScope.
 func CheckEntry(k *assertion.APIKey, e assertion.Entry) error {
-	if k.AgentID != nil && e.Kind() != assertion.KindSource && !slices.Contains(signers(e), *k.AgentID) {
+	if k.AgentID != nil && e.Kind() != assertion.KindSource && !slices.Contains(Signers(e), *k.AgentID) {
 		return fmt.Errorf("%w: the key %s is bound to the agent %s, which did not sign", ErrOutOfScope, k.ID, k.AgentID)
 	}
 	if k.SubjectPrefix == "" {
@@ -40,8 +40,8 @@ func CheckSubject(k *assertion.APIKey, subject string) error {
 	return fmt.Errorf("%w: the key %s is restricted to subjects that begin with %q", ErrOutOfScope, k.ID, k.SubjectPrefix)
 }
 
-// signers are the agents that signed an entry; none of what needs no signature.
-func signers(e assertion.Entry) []assertion.AgentID {
+// Signers are the agents that signed an entry; none of what needs no signature.
+func Signers(e assertion.Entry) []assertion.AgentID {
 	switch e := e.(type) {
 	case *assertion.Assertion:
 		agents := make([]assertion.AgentID, len(e.Signatures))

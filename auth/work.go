@@ -16,7 +16,9 @@ const (
 	firstNeed  = 1 << 16
 	secondNeed = 1 << 8
 	secondFrom = 10
-	freeFrom   = 50
+	// FreeAfter is how many assertions of an agent need a proof of work; no later
+	// one does.
+	FreeAfter = 50
 )
 
 // Need is how many hashes one assertion of an agent must cost on average: 2^16
@@ -24,7 +26,7 @@ const (
 // FreeTrust on. soFar is how many assertions the agent has.
 func Need(soFar int, trust float64) uint64 {
 	switch {
-	case trust >= FreeTrust || soFar >= freeFrom:
+	case trust >= FreeTrust || soFar >= FreeAfter:
 		return 0
 	case soFar >= secondFrom:
 		return secondNeed
@@ -42,13 +44,16 @@ type Demand struct {
 
 // Add adds one assertion signed by an agent that has soFar assertions stored,
 // those of this request not counted: the demand counts them itself. An
-// assertion with several signers is added once for each.
-func (d *Demand) Add(agent assertion.AgentID, soFar int, trust float64) {
+// assertion with several signers is added once for each. It returns what the
+// assertion needs.
+func (d *Demand) Add(agent assertion.AgentID, soFar int, trust float64) (need uint64) {
 	if d.added == nil {
 		d.added = map[assertion.AgentID]int{}
 	}
-	d.hashes += Need(soFar+d.added[agent], trust)
+	need = Need(soFar+d.added[agent], trust)
+	d.hashes += need
 	d.added[agent]++
+	return need
 }
 
 // Difficulty is the number of leading zero bits that a proof of work for the

@@ -20,6 +20,7 @@ type Client struct {
 	apiKey         string
 	attempts       int
 	readYourWrites bool
+	maxWork        int
 	pause          func(context.Context, time.Duration) error
 
 	preferred atomic.Uint32 // endpoint that answered last; at first, any of them
@@ -54,7 +55,7 @@ func New(endpoints []string, options ...Option) (*Client, error) {
 	if len(endpoints) == 0 {
 		return nil, errors.New("no endpoint: give the URL of at least one node")
 	}
-	c := &Client{attempts: attemptsPerEndpoint * len(endpoints), pause: sleep}
+	c := &Client{attempts: attemptsPerEndpoint * len(endpoints), pause: sleep, maxWork: defaultWork}
 	for _, e := range endpoints {
 		base, err := baseURL(e)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	v1 "github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
 )
 
 // maxAnswerBytes bounds an answer: 1,000 claims of 64 KiB, as JSON, fit.
@@ -23,6 +24,8 @@ type call struct {
 	method, path, contentType string
 	query                     url.Values
 	body                      []byte
+	// work is the proof of work that the node has asked for.
+	work *assertion.Work
 }
 
 // try sends a request to one node, once.
@@ -40,6 +43,10 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 	}
 	if c.apiKey != "" {
 		req.Header.Set("X-API-Key", c.apiKey)
+	}
+	if k.work != nil {
+		req.Header.Set(v1.HeaderPoWNonce, strconv.FormatUint(k.work.Nonce, 10))
+		req.Header.Set(v1.HeaderPoWTimestamp, strconv.FormatUint(k.work.Timestamp, 10))
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

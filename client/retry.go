@@ -24,12 +24,20 @@ const (
 func (c *Client) do(ctx context.Context, k call, out any) error {
 	at := int(c.preferred.Load())
 	var asked time.Duration // longest Retry-After since the last pause
-	pauses := 0
+	pauses, proofs := 0, 0
 	for attempt := 1; ; attempt++ {
 		err := c.try(ctx, c.endpoints[at], k, out)
 		if err == nil {
 			c.preferred.Store(uint32(at))
 			return nil
+		}
+		if wanted := workWanted(err); wanted && proofs < maxProofs {
+			if k.work, err = c.prove(ctx, err); err != nil {
+				return err
+			}
+			proofs++
+			attempt-- // nothing was wrong with the node
+			continue
 		}
 		next := outlook(err)
 		if !next.again || c.attempts == 1 || ctx.Err() != nil {

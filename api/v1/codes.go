@@ -30,6 +30,8 @@ const (
 	// CodeContentRefused: the content defence would quarantine what cannot wait
 	// for a review.
 	CodeContentRefused = "content_refused"
+	CodeWorkRequired   = "work_required"
+	CodeWorkInvalid    = "work_invalid"
 	CodeWorkReused     = "work_reused"
 	CodeWorkStale      = "work_stale"
 
@@ -41,6 +43,8 @@ const (
 	CodeOutOfScope    = "out_of_scope"
 	CodeRateLimited   = "rate_limited"
 	CodeKeyConflict   = "key_conflict"
+	CodeQuotaExceeded = "quota_exceeded"
+	CodeCircuitOpen   = "circuit_open"
 
 	CodeNoLeader           = "no_leader"
 	CodeOutcomeUnknown     = "outcome_unknown"

@@ -20,6 +20,12 @@ const (
 	// both as decimal numbers. The agent is the first signer of the entry.
 	HeaderPoWNonce     = "X-PoW-Nonce"
 	HeaderPoWTimestamp = "X-PoW-Timestamp"
+	// HeaderQuotaLimit, HeaderQuotaRemaining and HeaderQuotaReset tell who is
+	// charged for the request how many units an hour there are, how many are left,
+	// and when the next hour begins, unix seconds.
+	HeaderQuotaLimit     = "X-Quota-Limit"
+	HeaderQuotaRemaining = "X-Quota-Remaining"
+	HeaderQuotaReset     = "X-Quota-Reset"
 	// HeaderAgentID names the agent on whose behalf a request is made. Nothing
 	// proves it; it is for the audit of queries.
 	HeaderAgentID = "X-Agent-Id"

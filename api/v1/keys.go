@@ -15,6 +15,9 @@ type KeyRequest struct {
 	SubjectPrefix string `json:"subject_prefix,omitempty"`
 	// RatePerSecond bounds the key's requests over the whole cluster; 0 does not.
 	RatePerSecond uint64 `json:"rate_per_second,omitempty"`
+	// QuotaPerHour is how many units the key may use in an hour where requests are
+	// charged to it and not to an agent; 0 is what everybody has.
+	QuotaPerHour uint64 `json:"quota_per_hour,omitempty"`
 }
 
 // KeyUpdate is the body of PATCH /v1/keys/{id}. What is absent stays.
@@ -23,6 +26,7 @@ type KeyUpdate struct {
 	Role          *assertion.Role `json:"role,omitempty"`
 	ExpiresAt     *uint64         `json:"expires_at,omitempty"`
 	RatePerSecond *uint64         `json:"rate_per_second,omitempty"`
+	QuotaPerHour  *uint64         `json:"quota_per_hour,omitempty"`
 }
 
 // KeyRotation is the body of POST /v1/keys/{id}/rotate.

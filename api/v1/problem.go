@@ -1,6 +1,10 @@
 package v1
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/stemedb/stemedb/assertion"
+)
 
 // Problem is the body of every answer that is not a success: RFC 9457 problem
 // details with the extensions code, field, fix, request_id and checks.
@@ -26,6 +30,17 @@ type Problem struct {
 	RequestID string `json:"request_id"`
 	// Checks are the conditions that a node is not ready for; /readyz only.
 	Checks []Check `json:"checks,omitempty"`
+	// Work is the proof of work that the request needs.
+	Work *WorkDemand `json:"work,omitempty"`
+}
+
+// WorkDemand is a proof of work that a request needs (assertion.Work).
+type WorkDemand struct {
+	AgentID assertion.AgentID `json:"agent_id"`
+	// Bits is how many leading zero bits it must have.
+	Bits int `json:"bits"`
+	// WindowSeconds is how far its timestamp may be from the cluster's time.
+	WindowSeconds int `json:"window_seconds"`
 }
 
 // Error returns one sentence: code, field, detail, fix.

@@ -49,13 +49,14 @@ func keyRow(w io.Writer, k v1.Key) {
 type keyFlags struct {
 	name, role, agent, subjects string
 	expires                     time.Duration
-	rate                        uint64
+	rate, quota                 uint64
 }
 
 func (f *keyFlags) add(cmd *cobra.Command, role string) {
 	cmd.Flags().StringVar(&f.name, "name", "", "name for people")
 	cmd.Flags().StringVar(&f.role, "role", role, "read-only, write or admin")
 	cmd.Flags().DurationVar(&f.expires, "expires-in", 0, "how long the key is valid, as in 720h (default: for ever)")
+	cmd.Flags().Uint64Var(&f.quota, "quota", 0, "units an hour where requests are charged to the key (default: what everybody has)")
 	cmd.Flags().Uint64Var(&f.rate, "rate", 0, "requests a second over the whole cluster (default: no bound)")
 }
 
@@ -72,7 +73,7 @@ func createKeyCommand(a *app) *cobra.Command {
 		Use: "create", Short: "Make an API key and print its secret, once", Args: cobra.NoArgs,
 		Example: "  stemectl keys create --name ingest --role write --subjects Semaglutide",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			want := v1.KeyRequest{Name: f.name, ExpiresAt: f.expiresAt(), SubjectPrefix: f.subjects, RatePerSecond: f.rate}
+			want := v1.KeyRequest{Name: f.name, ExpiresAt: f.expiresAt(), SubjectPrefix: f.subjects, RatePerSecond: f.rate, QuotaPerHour: f.quota}
 			if err := want.Role.UnmarshalText([]byte(f.role)); err != nil {
 				return &usageError{fmt.Errorf("--role: %w", err)}
 			}
@@ -102,7 +103,7 @@ func secretTable(w io.Writer, k *v1.KeySecret) {
 func updateKeyCommand(a *app) *cobra.Command {
 	var f keyFlags
 	cmd := &cobra.Command{
-		Use: "update ID", Short: "Change the name, role, expiry or rate of an API key", Args: cobra.ExactArgs(1),
+		Use: "update ID", Short: "Change the name, role, expiry, rate or quota of an API key", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var want v1.KeyUpdate
 			given := cmd.Flags().Changed
@@ -118,6 +119,9 @@ func updateKeyCommand(a *app) *cobra.Command {
 			if given("expires-in") {
 				at := f.expiresAt()
 				want.ExpiresAt = &at
+			}
+			if given("quota") {
+				want.QuotaPerHour = &f.quota
 			}
 			if given("rate") {
 				want.RatePerSecond = &f.rate

@@ -76,10 +76,12 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, err}
 	}
+	limits := newLimits(p.settings)
 	server, err := api.New(api.Config{
 		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log,
 		Auth:       api.AuthConfig{Enabled: p.settings.AuthEnabled, OpenDocs: p.settings.AuthOpenDocs, OpenMetrics: p.settings.AuthOpenMetrics},
 		Inspector:  inspector,
+		Limits:     limits.api,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
 	})
 	if err != nil {
@@ -94,6 +96,7 @@ func (p *process) serve(ctx context.Context) error {
 	config.HTTPAdvertise = p.settings.HTTPAdvertise(listening)
 	config.Version, config.Registerer, config.Logger = version.Number(), registry, p.log
 	config.NoFsync = noFsync
+	config.Shared = limits.shared
 
 	n, signalled, err := p.start(ctx, config)
 	if err != nil {

@@ -84,6 +84,12 @@ func trustSettings() []Setting {
 				return err
 			},
 			Help: "Reads that a node keeps; the oldest make room."},
+		{Name: "meter-enabled", Kind: Boolean, set: follows(func(s *Server) **bool { return &s.meter }),
+			Help: "Holds agents, keys and addresses to a quota an hour (docs/limits.md). Default: as auth-enabled."},
+		{Name: "admission-enabled", Kind: Boolean, set: follows(func(s *Server) **bool { return &s.admission }),
+			Help: "Demands proof of work from agents that are new and not trusted (docs/limits.md). Default: as auth-enabled."},
+		{Name: "breakers-enabled", Kind: Boolean, set: follows(func(s *Server) **bool { return &s.breakers }),
+			Help: "Keeps out for a while who keeps failing (docs/limits.md). Default: as auth-enabled."},
 		{Name: "defense", Default: "quarantine", Kind: DefenseMode,
 			set:  func(s *Server, v string) (err error) { s.Defense.Mode, err = defense.ParseMode(v); return err },
 			Help: "The content defence (docs/defense.md): quarantine keeps claims that it finds poisonous out of answers until they are reviewed, flag only marks them, off lets all pass. The same on every node."},

@@ -54,7 +54,11 @@ type Server struct {
 	GossipKey           string
 	GossipKeyFile       string
 
-	bootstrapByJoin bool
+	// Meter, Admission and Breakers switch the limits on.
+	Meter, Admission, Breakers bool
+
+	bootstrapByJoin            bool
+	meter, admission, breakers *bool
 }
 
 // Build makes the typed form and checks it. The error names every setting that
@@ -82,6 +86,15 @@ func (s *Server) finish() error {
 		s.Node.BootstrapExpect = 0
 		if len(s.Node.Join) == 0 {
 			s.Node.BootstrapExpect = 1
+		}
+	}
+	for _, follow := range []struct {
+		into *bool
+		set  *bool
+	}{{&s.Meter, s.meter}, {&s.Admission, s.admission}, {&s.Breakers, s.breakers}} {
+		*follow.into = s.AuthEnabled
+		if follow.set != nil {
+			*follow.into = *follow.set
 		}
 	}
 	var errs []error

@@ -96,3 +96,17 @@ func oneOf(field func(*Server) *string, allowed ...string) func(*Server, string)
 		return fmt.Errorf("possible are %s", strings.Join(allowed, ", "))
 	}
 }
+
+// follows makes the set function of a switch that is left open if there is no
+// value: its default is another setting's.
+func follows(field func(*Server) **bool) func(*Server, string) error {
+	return func(s *Server, v string) error {
+		*field(s) = nil
+		if v == "" {
+			return nil
+		}
+		on, err := strconv.ParseBool(v)
+		*field(s) = &on
+		return err
+	}
+}

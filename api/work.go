@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/auth"
+	"github.com/stemedb/stemedb/lens/trust"
+)
+
+// workDemand is the proof of work that a request needs.
+type workDemand struct {
+	agent assertion.AgentID // whose proof it is
+	sum   auth.Demand
+}
+
+// demandWork finds out who pays for each entry, and what proof of work the
+// assertions among them need.
+func (s *Server) demandWork(ctx context.Context, a *account, entries []assertion.Entry, out []taken) (*workDemand, error) {
+	standing, err := s.standing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	demand := new(workDemand)
+	return demand, s.viewing(ctx, Consistency{Level: Local}, func(v View) error {
+		for i, e := range entries {
+			t := &out[i]
+			t.payer = a.sender
+			claim, ok := e.(*assertion.Assertion)
+			if !ok {
+				if signers := auth.Signers(e); len(signers) > 0 {
+					t.payer = auth.AgentPrincipal(signers[0])
+				}
+				continue
+			}
+			fresh, err := freshSigners(v, claim)
+			if err != nil {
+				return err
+			}
+			if len(fresh) == 0 {
+				continue // stored as it is: whoever sends it again
+			}
+			t.payer, t.proved = auth.AgentPrincipal(fresh[0]), true
+			if !s.config.Limits.Work {
+				continue
+			}
+			if t.work, err = s.gate.demand(v, standing.scores, fresh, demand); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// demand adds one assertion by some signers to a demand, and reports whether it
+// needs any work.
+func (g *gate) demand(v View, scores *trust.Scores, signers []assertion.AgentID, into *workDemand) (needed bool, err error) {
+	for _, agent := range signers {
+		trust := overallTrust(scores, agent)
+		if trust >= auth.FreeTrust {
+			continue
+		}
+		soFar, err := g.soFar(v, agent)
+		if err != nil {
+			return false, err
+		}
+		if into.sum.Add(agent, soFar, trust) == 0 {
+			continue
+		}
+		needed = true
+		if into.agent == (assertion.AgentID{}) {
+			into.agent = agent
+		}
+	}
+	return needed, nil
+}
+
+// freshSigners are the signers of a claim whose signatures are not stored, as
+// far as this node knows.
+func freshSigners(v View, claim *assertion.Assertion) (fresh []assertion.AgentID, err error) {
+	stored, err := v.Get(claim.ContentHash())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	for i := range claim.Signatures {
+		if agent := claim.Signatures[i].AgentID; err != nil || !stored.HasSigner(agent) {
+			fresh = append(fresh, agent)
+		}
+	}
+	return fresh, nil
+}
+
+// provedWork is the proof of work that the request brings, if it needs one.
+func (s *Server) provedWork(c echo.Context, demand *workDemand) (*assertion.Work, error) {
+	bits := demand.sum.Difficulty()
+	if bits == 0 {
+		return nil, nil //nolint:nilnil // no proof is needed
+	}
+	header := c.Request().Header
+	refuse := func(code, field, detail string) error {
+		s.metrics.refusals.WithLabelValues(refusedByWork).Inc()
+		return &fault{code: code, field: field, detail: detail, work: &v1.WorkDemand{AgentID: demand.agent, Bits: bits, WindowSeconds: assertion.WorkWindowSeconds},
+			fix: fmt.Sprintf("find a nonce so that BLAKE3(nonce, agent %s, timestamp) begins with %d zero bits, and send both in %s and %s; the SDK and stemectl do it by themselves",
+				demand.agent, bits, v1.HeaderPoWNonce, v1.HeaderPoWTimestamp)}
+	}
+	nonce, at := header.Get(v1.HeaderPoWNonce), header.Get(v1.HeaderPoWTimestamp)
+	if nonce == "" && at == "" {
+		return nil, refuse(v1.CodeWorkRequired, "", "the agent has few assertions and is not trusted yet: this takes a proof of work")
+	}
+	work := &assertion.Work{Agent: demand.agent}
+	var err error
+	if work.Nonce, err = strconv.ParseUint(nonce, 10, 64); err != nil {
+		return nil, refuse(v1.CodeWorkInvalid, v1.HeaderPoWNonce, "not a decimal number of 64 bits")
+	}
+	if work.Timestamp, err = strconv.ParseUint(at, 10, 64); err != nil {
+		return nil, refuse(v1.CodeWorkInvalid, v1.HeaderPoWTimestamp, "not unix seconds")
+	}
+	if !work.Timely(s.now()) {
+		return nil, refuse(v1.CodeWorkStale, v1.HeaderPoWTimestamp, fmt.Sprintf("more than %d seconds from this node's time", assertion.WorkWindowSeconds))
+	}
+	if got := work.Bits(); got < bits {
+		return nil, refuse(v1.CodeWorkInvalid, v1.HeaderPoWNonce, fmt.Sprintf("the proof has %d leading zero bits, %d are needed", got, bits))
+	}
+	return work, nil
+}
+
+// maxEstablished bounds the agents that are known to need no further proof.
+const maxEstablished = 1 << 16
+
+// established remembers agents with so many assertions that a proof of work is
+// never asked of them again: none of those goes away.
+type established struct {
+	mu     sync.Mutex
+	agents map[assertion.AgentID]struct{}
+}
+
+func (e *established) has(agent assertion.AgentID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.agents[agent]
+	return ok
+}
+
+func (e *established) add(agent assertion.AgentID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.agents == nil || len(e.agents) >= maxEstablished {
+		e.agents = map[assertion.AgentID]struct{}{} // they are counted again
+	}
+	e.agents[agent] = struct{}{}
+}
+
+// soFar is how many assertions of an agent are stored, at most auth.FreeAfter.
+func (g *gate) soFar(v View, agent assertion.AgentID) (int, error) {
+	if g.established.has(agent) {
+		return auth.FreeAfter, nil
+	}
+	everything := assertion.Filter{Agent: &agent, Lifecycles: assertion.Lifecycles(), Superseded: true, Retracted: true, Quarantined: true}
+	claims, _, err := v.Page(everything, "", auth.FreeAfter)
+	if len(claims) >= auth.FreeAfter {
+		g.established.add(agent)
+	}
+	return len(claims), err
+}

@@ -1,0 +1,66 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stemedb/stemedb/assertion"
+)
+
+// write stores verified entries and counts the claims that were taken in. Each
+// entry is decided by itself: what limits keep out is refused in its result, and
+// the rest goes on.
+func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (WriteResult, error) {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	defer cancel()
+	in, err := s.takeIn(ctx, c, entries)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	out := WriteResult{Results: make([]EntryResult, len(entries))}
+	sent, places := make([]assertion.Entry, 0, len(entries)), make([]int, 0, len(entries))
+	for i, e := range entries {
+		if out.Results[i].Refused = in[i].refused; in[i].refused != nil {
+			continue
+		}
+		if err := s.judge(ctx, c, e, &in[i].admission); err != nil {
+			s.refund(in)
+			return WriteResult{}, err
+		}
+		if !in[i].admission.Plain() {
+			e = &assertion.Admitted{Entry: e, Admission: in[i].admission}
+		}
+		sent, places = append(sent, e), append(places, i)
+	}
+	if len(sent) == 0 {
+		return out, nil
+	}
+	result, err := store.Write(ctx, caller(c), sent)
+	switch {
+	case err == nil && len(result.Results) != len(sent):
+		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d entries", len(result.Results), len(sent))
+	case err != nil && ctx.Err() != nil && !known(err):
+		return WriteResult{}, fmt.Errorf("%w: the node did not answer in time (%w)", ErrOutcomeUnknown, err)
+	case err != nil:
+		if !errors.Is(err, ErrOutcomeUnknown) { // nothing was stored
+			s.refund(in)
+		}
+		return WriteResult{}, err
+	}
+	out.Index = result.Index
+	stored := 0
+	for j, i := range places {
+		r := result.Results[j]
+		r.Findings = in[i].admission.Findings
+		out.Results[i] = r
+		if entries[i].Kind() == assertion.KindAssertion && (r.Outcome == Created || r.Outcome == Cosigned || r.Outcome == Quarantined) {
+			stored++
+		}
+	}
+	s.paidUp(accountOf(c), in, out.Results)
+	s.metrics.ingested.Add(float64(stored))
+	return out, nil
+}
