@@ -67,7 +67,7 @@ func TestQuarantineOnEveryNode(t *testing.T) {
 }
 
 // scrape reads a node's metrics.
-func scrape(t *testing.T, n *Node) string {
+func scrape(t testing.TB, n *Node) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL+"/metrics", nil)
 	if err != nil {
