@@ -19,8 +19,11 @@ CONCURRENT := ./api/... ./auth/... ./client/... ./fsm/... ./index/... ./node/...
 # Whole clusters: real ports, real disks, real processes.
 CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
 
+# What holds a write to limits, in a profile.
+LIMITS := authorize|openAccount|takeIn|judge|paidUp|settle
+
 .DEFAULT_GOAL := help
-.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads lens-bench lint fmt docs image clean
+.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint fmt docs image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +59,11 @@ bench: ## Measure writes against a three-node cluster, beside raft and boltdb al
 
 bench-reads: ## Answer one question by skeptic, consensus, layered with 1,000 and 1,000,000 claims
 	$(GO) test -run '^$$' -bench '^BenchmarkReads$$' -timeout 20m ./index -million
+
+bench-limits: ## Profile writes at 2,000 a second: what keys, quotas, breakers and the content defence take
+	$(GO) test -run '^$$' -bench '^BenchmarkWritesUnderLimits$$' -benchtime 40000x -cpuprofile bin/limits.prof -o bin/limits.test ./cmd/stemedb
+	$(GO) tool pprof -top -cum -nodecount 1 -focus '$(LIMITS)' bin/limits.test bin/limits.prof
+	$(GO) tool pprof -top -cum -nodecount 12 -show 'api[.].*($(LIMITS))|auth[.]|defense[.]' bin/limits.test bin/limits.prof
 
 lens-bench: ## Hold every lens against claim sets with known answers (../shared/data)
 	$(GO) run ./internal/lensbench/cmd

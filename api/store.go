@@ -22,6 +22,9 @@ type Store interface {
 	// Errors: ErrNoLeader, ErrTooStale, ErrMinIndexNotReached, ErrFutureState,
 	// ErrStopping, ErrFailed.
 	Read(ctx context.Context, c Consistency) (View, error)
+	// Signers returns who has signed a claim, as far as this node has applied the
+	// log; none if the claim is not there.
+	Signers(h assertion.Hash) ([]assertion.AgentID, error)
 	// Health, Ready and Cluster tell of the node; they do not wait.
 	Health(ctx context.Context) v1.Health
 	Ready(ctx context.Context) v1.Readiness

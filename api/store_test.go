@@ -154,6 +154,8 @@ func (s *store) Read(_ context.Context, c api.Consistency) (api.View, error) {
 	return view{v, s}, nil
 }
 
+func (s *store) Signers(h assertion.Hash) ([]assertion.AgentID, error) { return s.db.Signers(h) }
+
 func (s *store) Health(context.Context) v1.Health {
 	count, _ := s.state()
 	return v1.Health{Status: "ok", AssertionsCount: count, Node: "n1", Leader: "n1", Role: "leader", Index: s.entries}

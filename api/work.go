@@ -2,8 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -24,34 +24,48 @@ type workDemand struct {
 // demandWork finds out who pays for each entry, and what proof of work the
 // assertions among them need.
 func (s *Server) demandWork(ctx context.Context, a *account, entries []assertion.Entry, out []taken) (*workDemand, error) {
+	store, err := s.store()
+	if err != nil {
+		return nil, err
+	}
 	standing, err := s.standing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	demand := new(workDemand)
+	var workers []int // entries whose signers are not trusted
+	signers := make([][]assertion.AgentID, len(entries))
+	for i, e := range entries {
+		t := &out[i]
+		t.payer = a.sender
+		claim, ok := e.(*assertion.Assertion)
+		if !ok {
+			if signers := auth.Signers(e); len(signers) > 0 {
+				t.payer = auth.AgentPrincipal(signers[0])
+			}
+			continue
+		}
+		fresh, err := freshSigners(store, claim)
+		if err != nil {
+			return nil, err
+		}
+		if len(fresh) == 0 {
+			continue // stored as it is: whoever sends it again
+		}
+		t.payer, t.proved = auth.AgentPrincipal(fresh[0]), true
+		signers[i] = slices.DeleteFunc(fresh, func(agent assertion.AgentID) bool {
+			return overallTrust(standing.scores, agent) >= auth.FreeTrust || s.gate.established.has(agent)
+		})
+		if s.config.Limits.Work && len(signers[i]) > 0 {
+			workers = append(workers, i)
+		}
+	}
+	if len(workers) == 0 {
+		return demand, nil
+	}
 	return demand, s.viewing(ctx, Consistency{Level: Local}, func(v View) error {
-		for i, e := range entries {
-			t := &out[i]
-			t.payer = a.sender
-			claim, ok := e.(*assertion.Assertion)
-			if !ok {
-				if signers := auth.Signers(e); len(signers) > 0 {
-					t.payer = auth.AgentPrincipal(signers[0])
-				}
-				continue
-			}
-			fresh, err := freshSigners(v, claim)
-			if err != nil {
-				return err
-			}
-			if len(fresh) == 0 {
-				continue // stored as it is: whoever sends it again
-			}
-			t.payer, t.proved = auth.AgentPrincipal(fresh[0]), true
-			if !s.config.Limits.Work {
-				continue
-			}
-			if t.work, err = s.gate.demand(v, standing.scores, fresh, demand); err != nil {
+		for _, i := range workers {
+			if out[i].work, err = s.gate.demand(v, standing.scores, signers[i], demand); err != nil {
 				return err
 			}
 		}
@@ -63,15 +77,11 @@ func (s *Server) demandWork(ctx context.Context, a *account, entries []assertion
 // needs any work.
 func (g *gate) demand(v View, scores *trust.Scores, signers []assertion.AgentID, into *workDemand) (needed bool, err error) {
 	for _, agent := range signers {
-		trust := overallTrust(scores, agent)
-		if trust >= auth.FreeTrust {
-			continue
-		}
 		soFar, err := g.soFar(v, agent)
 		if err != nil {
 			return false, err
 		}
-		if into.sum.Add(agent, soFar, trust) == 0 {
+		if into.sum.Add(agent, soFar, overallTrust(scores, agent)) == 0 {
 			continue
 		}
 		needed = true
@@ -84,13 +94,13 @@ func (g *gate) demand(v View, scores *trust.Scores, signers []assertion.AgentID,
 
 // freshSigners are the signers of a claim whose signatures are not stored, as
 // far as this node knows.
-func freshSigners(v View, claim *assertion.Assertion) (fresh []assertion.AgentID, err error) {
-	stored, err := v.Get(claim.ContentHash())
-	if err != nil && !errors.Is(err, ErrNotFound) {
+func freshSigners(store Store, claim *assertion.Assertion) (fresh []assertion.AgentID, err error) {
+	stored, err := store.Signers(claim.ContentHash())
+	if err != nil {
 		return nil, err
 	}
 	for i := range claim.Signatures {
-		if agent := claim.Signatures[i].AgentID; err != nil || !stored.HasSigner(agent) {
+		if agent := claim.Signatures[i].AgentID; !slices.Contains(stored, agent) {
 			fresh = append(fresh, agent)
 		}
 	}

@@ -23,7 +23,7 @@ func (a *Assertion) ContentBytes() []byte {
 // ContentHash returns the identity of the assertion: BLAKE3 in derive-key mode
 // of ContentBytes.
 func (a *Assertion) ContentHash() Hash {
-	return newContentHasher(contentContext).sum(a.ContentBytes())
+	return hashContent(contentContext, a.ContentBytes())
 }
 
 func (a *Assertion) contentSizeHint() int {

@@ -80,7 +80,7 @@ func (e *Endorsement) ContentBytes() []byte {
 }
 
 // Hash returns the identity of the endorsement.
-func (e *Endorsement) Hash() Hash { return newContentHasher(endorsementContext).sum(e.ContentBytes()) }
+func (e *Endorsement) Hash() Hash { return hashContent(endorsementContext, e.ContentBytes()) }
 
 // Sign makes key's owner the agent and signs. The endorsement must be
 // normalised.

@@ -84,7 +84,7 @@ func (e *Epoch) ContentBytes() []byte {
 }
 
 // Hash returns the identity of the epoch.
-func (e *Epoch) Hash() Hash { return newContentHasher(epochContext).sum(e.ContentBytes()) }
+func (e *Epoch) Hash() Hash { return hashContent(epochContext, e.ContentBytes()) }
 
 // Sign makes key's owner the agent and signs. The epoch must be normalised.
 func (e *Epoch) Sign(key PrivateKey) {

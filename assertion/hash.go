@@ -2,6 +2,7 @@ package assertion
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/zeebo/blake3"
 )
@@ -93,6 +94,21 @@ func (c contentHasher) sum(content []byte) Hash {
 	_, _ = c.h.Write(content) // a hash never fails
 	c.h.Sum(h[:0])
 	return h
+}
+
+// contentHashers keeps hashers for who hashes only once, by context.
+var contentHashers sync.Map // string → *sync.Pool of contentHasher
+
+// hashContent hashes under a context.
+func hashContent(context string, content []byte) Hash {
+	held, ok := contentHashers.Load(context)
+	if !ok {
+		held, _ = contentHashers.LoadOrStore(context, &sync.Pool{New: func() any { return newContentHasher(context) }})
+	}
+	pool := held.(*sync.Pool)            //nolint:forcetypeassert // contentHashers holds nothing else
+	hasher := pool.Get().(contentHasher) //nolint:forcetypeassert // nor does the pool
+	defer pool.Put(hasher)
+	return hasher.sum(content)
 }
 
 const lowerHex = "0123456789abcdef"

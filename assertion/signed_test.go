@@ -149,7 +149,7 @@ func TestSupersessionProperties(t *testing.T) {
 func TestContextsAreSeparate(t *testing.T) {
 	seen := map[Hash]string{}
 	for _, context := range []string{contentContext, voteContext, epochContext, supersessionContext} {
-		hash := newContentHasher(context).sum([]byte("same"))
+		hash := hashContent(context, []byte("same"))
 		if other, ok := seen[hash]; ok {
 			t.Errorf("%q and %q give one hash", context, other)
 		}

@@ -91,7 +91,7 @@ func (s *Supersession) ContentBytes() []byte {
 
 // Hash returns the identity of the supersession.
 func (s *Supersession) Hash() Hash {
-	return newContentHasher(supersessionContext).sum(s.ContentBytes())
+	return hashContent(supersessionContext, s.ContentBytes())
 }
 
 // Sign makes key's owner the agent and signs. The supersession must be

@@ -62,7 +62,7 @@ func (v *Vote) ContentBytes() []byte {
 }
 
 // Hash returns the identity of the vote.
-func (v *Vote) Hash() Hash { return newContentHasher(voteContext).sum(v.ContentBytes()) }
+func (v *Vote) Hash() Hash { return hashContent(voteContext, v.ContentBytes()) }
 
 // Sign makes key's owner the agent and signs. The vote must be normalised.
 func (v *Vote) Sign(key PrivateKey) {

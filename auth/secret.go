@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 
 	"github.com/zeebo/blake3"
 
@@ -60,12 +61,21 @@ func NewSecret(id string) (string, error) {
 // all its bytes. A slow hash would protect guessable secrets; these have 256
 // random bits, or are refused by CheckRootSecret.
 func HashSecret(secret string) assertion.Hash {
-	h := blake3.NewDeriveKey(hashContext)
+	h, ok := hashers.Get().(*blake3.Hasher)
+	if !ok {
+		h = blake3.NewDeriveKey(hashContext)
+	}
+	h.Reset()
 	_, _ = h.WriteString(secret) // a hash takes everything
 	var sum assertion.Hash
 	h.Sum(sum[:0])
+	h.Reset() // the secret is not to stay in it
+	hashers.Put(h)
 	return sum
 }
+
+// hashers keeps hashing memory, which costs more than hashing a secret.
+var hashers sync.Pool
 
 // idOf is the id of the key that a secret belongs to. One that this package did
 // not make can only be that of the root key.

@@ -212,6 +212,21 @@ func (f *FSM) View() (*index.View, error) {
 	return v, nil
 }
 
+// Signers returns who has signed a claim, in the newest applied state; none if
+// it is not there.
+func (f *FSM) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
+	if err := f.Failed(); err != nil {
+		return nil, err
+	}
+	f.mu.RLock()
+	db := f.db
+	f.mu.RUnlock()
+	if db == nil {
+		return nil, index.ErrClosed
+	}
+	return db.Signers(h)
+}
+
 // AppliedIndex is the log index up to which entries have taken effect.
 func (f *FSM) AppliedIndex() uint64 { return f.position.applied() }
 

@@ -26,19 +26,55 @@ type View struct {
 
 // View opens a view of the newest state. ErrClosed if the index was closed.
 func (d *DB) View() (*View, error) {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return nil, ErrClosed
+	if err := d.enter(); err != nil {
+		return nil, err
 	}
-	d.views.Add(1)
-	d.mu.Unlock()
 	v := &View{db: d, snapshot: d.db.NewSnapshot()}
 	var err error
 	if v.head, err = d.readHead(v.snapshot); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
+}
+
+// enter begins a read that Close waits for; d.views.Done must follow.
+func (d *DB) enter() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.views.Add(1)
+	return nil
+}
+
+// Signers returns who has signed a claim, in the newest state; none if it is not
+// there. It is cheaper than a view.
+func (d *DB) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.views.Done()
+	at, err := d.get(d.db, hashKey(h))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := d.get(d.db, key(spaceClaim, at))
+	if err != nil {
+		return nil, err
+	}
+	stored, err := decodeStored(assertion.NewRecordDecoder(), seq(at), raw)
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	agents := make([]assertion.AgentID, len(stored.claim.Signatures))
+	for i := range agents {
+		agents[i] = stored.claim.Signatures[i].AgentID
+	}
+	return agents, nil
 }
 
 // Close releases the view. Closing it again does nothing.

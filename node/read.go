@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/index"
 )
 
@@ -69,6 +70,16 @@ func (n *Node) viewAt(ctx context.Context, want uint64) (*index.View, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return view, nil
+}
+
+// Signers returns who has signed a claim, as far as this node has applied the
+// log; none if the claim is not there. ErrFailed if the state is damaged.
+func (n *Node) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
+	signers, err := n.fsm.Signers(h)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	return signers, nil
 }
 
 // WaitApplied waits until this node has applied a log index. ErrMinIndex if ctx

@@ -96,6 +96,11 @@ func (s store) Read(ctx context.Context, c api.Consistency) (api.View, error) {
 	return view{v}, nil
 }
 
+// Signers implements api.Store.
+func (s store) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
+	return translated(s.node.Signers(h))
+}
+
 // Health implements api.Store.
 func (s store) Health(context.Context) v1.Health {
 	h := s.node.Health()
