@@ -20,7 +20,7 @@ CONCURRENT := ./api/... ./client/... ./fsm/... ./index/... ./node/... ./sync/...
 CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads lens-bench lint fmt docs image clean
+.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads lens-bench lint vuln fmt docs image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lens-bench: ## Hold every lens against claim sets with known answers (../shared/
 lint: $(GOLANGCI) ## Run go vet and golangci-lint
 	$(GO) vet ./...
 	$(GOLANGCI) run ./...
+
+vuln: ## Look for known vulnerabilities that the code reaches
+	scripts/govulncheck.sh
 
 fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt ./...
