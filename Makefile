@@ -23,7 +23,7 @@ CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
 LIMITS := authorize|openAccount|takeIn|judge|paidUp|settle
 
 .DEFAULT_GOAL := help
-.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint fmt docs image clean
+.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint vuln fmt docs image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ lens-bench: ## Hold every lens against claim sets with known answers (../shared/
 lint: $(GOLANGCI) ## Run go vet and golangci-lint
 	$(GO) vet ./...
 	$(GOLANGCI) run ./...
+
+vuln: ## Look for known vulnerabilities that the code reaches
+	scripts/govulncheck.sh
 
 fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt ./...

@@ -28,6 +28,12 @@ type Config struct {
 	Inspector Inspector
 	// Limits hold agents, keys and addresses to what they may use.
 	Limits Limits
+	// AllowedOrigins are the origins (scheme://host[:port]) whose pages may use
+	// the API from a browser; "*" is every origin. None by default.
+	AllowedOrigins []string
+	// MaxConnections bounds the open connections of listeners that went through
+	// Limit. Default 4096.
+	MaxConnections int
 	// Logger receives one line per request, and the faults behind answers of
 	// status 500. Required.
 	Logger *slog.Logger
@@ -48,6 +54,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("api: Config.Registerer is missing")
 	case c.Metrics == nil:
 		return c, errors.New("api: Config.Metrics is missing")
+	case c.MaxConnections < 0:
+		return c, errors.New("api: Config.MaxConnections must not be negative")
 	case c.RequestTimeout < 0 || c.RequestTimeout >= writeTimeout:
 		return c, errors.New("api: Config.RequestTimeout must be positive and below the server's write time-out of " + writeTimeout.String())
 	}
@@ -56,6 +64,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = 15 * time.Second
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = DefaultMaxConnections
 	}
 	return c, nil
 }

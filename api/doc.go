@@ -12,6 +12,8 @@
 //   - The choice between aggregates and a bounded scan for a lens.
 //   - Problems: each error becomes an HTTP answer in one place, by one table of
 //     codes.
+//   - The bounds of the port: time-outs, sizes, and how many connections may be
+//     open. Which pages of other origins may use the API.
 //   - Request ids, the access log and the metrics of HTTP and queries.
 //
 // # Invariants

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -26,6 +27,10 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
+// DefaultMaxConnections is the default of Config.MaxConnections: with TLS, one
+// open connection holds about 50 KiB.
+const DefaultMaxConnections = 4096
+
 // scanSlots bounds the scans that run at once, and so their memory: one scan
 // holds up to v1.MaxScannedClaims decoded claims.
 const scanSlots = 4
@@ -47,6 +52,9 @@ type Server struct {
 	model    atomic.Pointer[computed[truth.Model]]
 	audit    atomic.Pointer[auditlog.Log]
 	gate     gate
+
+	connections *connections
+
 	draining context.Context // ends when an http.Server of HTTPServer shuts down, and with it the watches
 	drain    context.CancelFunc
 	buffers  sync.Pool // of *bytes.Buffer
@@ -74,6 +82,12 @@ func New(config Config) (*Server, error) {
 	if s.metrics, err = newMetrics(config); err != nil {
 		return nil, err
 	}
+	s.connections = newConnections(config.MaxConnections)
+	for _, c := range s.connections.collectors() {
+		if err := config.Registerer.Register(c); err != nil {
+			return nil, fmt.Errorf("api: register the metrics of connections: %w", err)
+		}
+	}
 	if s.openapi, err = openAPI(s.routes, config.Version); err != nil {
 		return nil, err
 	}
@@ -81,6 +95,9 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.echo.Use(s.observe)
+	if len(config.AllowedOrigins) > 0 {
+		s.echo.Use(s.cors)
+	}
 	for _, r := range s.routes {
 		s.patterns[r.path] = struct{}{}
 		s.echo.Add(r.method, r.path, s.serve(r))
@@ -105,14 +122,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // HTTPServer returns an http.Server for the address that bounds how long a
-// client may take; the caller starts it, and shuts it down.
+// client may take; the caller starts it, and shuts it down. It speaks HTTP/1.1
+// only: the bounds are on connections, of which HTTP/2 would make a single one
+// carry hundreds of requests.
 func (s *Server) HTTPServer(addr string) *http.Server {
 	server := &http.Server{
 		Addr: addr, Handler: s,
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Protocols: new(http.Protocols), ConnState: s.connections.note,
 		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
 	}
+	server.Protocols.SetHTTP1(true)
 	server.RegisterOnShutdown(s.drain)
 	return server
 }

@@ -2,12 +2,15 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,6 +20,7 @@ import (
 type Client struct {
 	endpoints      []string
 	http           *http.Client
+	roots          *x509.CertPool // of https endpoints; nil: those of the system
 	apiKey         string
 	attempts       int
 	readYourWrites bool
@@ -38,8 +42,27 @@ func WithAPIKey(key string) Option { return func(c *Client) { c.apiKey = key } }
 // about ten seconds without an answer.
 func WithAttempts(n int) Option { return func(c *Client) { c.attempts = max(n, 1) } }
 
-// WithHTTPClient replaces the HTTP client, for TLS settings or proxies. The
-// default one follows no redirect: a node sends none, and the API key must not
+// WithRootCAs makes the given authorities, and no others, count for the
+// certificates of https endpoints. The default is those of the operating
+// system.
+func WithRootCAs(roots *x509.CertPool) Option { return func(c *Client) { c.roots = roots } }
+
+// ReadRootCAs reads a PEM file of authorities for WithRootCAs, such as the
+// ca.pem of `stemedb certs`.
+func ReadRootCAs(file string) (*x509.CertPool, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(raw) {
+		return nil, fmt.Errorf("%s holds no PEM certificate: it must be that of the authority that signs the nodes' certificates", file)
+	}
+	return roots, nil
+}
+
+// WithHTTPClient replaces the HTTP client, for TLS settings or proxies; then
+// WithRootCAs changes nothing. The default one follows no redirect: a node sends none, and the API key must not
 // go elsewhere.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
 
@@ -68,7 +91,7 @@ func New(endpoints []string, options ...Option) (*Client, error) {
 		o(c)
 	}
 	if c.http == nil {
-		c.http = &http.Client{Transport: transport(), CheckRedirect: func(*http.Request, []*http.Request) error {
+		c.http = &http.Client{Transport: transport(c.roots), CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}}
 	}
@@ -92,8 +115,9 @@ func baseURL(endpoint string) (string, error) {
 
 // transport keeps enough idle connections for many concurrent callers, and
 // does not wait for a machine that is gone.
-func transport() *http.Transport {
+func transport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		MaxIdleConns:          1024,

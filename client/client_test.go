@@ -2,12 +2,17 @@ package client
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -241,5 +246,36 @@ func TestTheBuilderReportsWhatIsWrong(t *testing.T) {
 	}
 	if _, err := NewClaim("s", "p", assertion.Number(1)).Metadata(make(chan int)).Build(); err == nil {
 		t.Error("metadata that is no JSON was accepted")
+	}
+}
+
+func TestRootCAs(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { created(w, "7") }))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	roots, err := ReadRootCAs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newClient(t, []string{s.URL}, WithRootCAs(roots)).Assert(t.Context(), signed(t)); err != nil {
+		t.Errorf("with the authority: %v", err)
+	}
+	for name, options := range map[string][]Option{"of the system": nil, "none": {WithRootCAs(x509.NewCertPool())}} {
+		if _, err := newClient(t, []string{s.URL}, append(options, WithAttempts(1))...).Assert(t.Context(), signed(t)); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("authorities %s: %v", name, err)
+		}
+	}
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{empty, empty + "x"} {
+		if _, err := ReadRootCAs(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -8,6 +8,9 @@
 //		Source("Ozempic label", assertion.Regulatory).Confidence(0.95).Sign(key)
 //	answer, err := db.Assert(ctx, claim)
 //
+// https endpoints are verified by the system's authorities, or with WithRootCAs
+// by those of the cluster.
+//
 // # Retries
 //
 // A claim is identified by its content, so sending it again is always safe: if

@@ -49,7 +49,7 @@ type Config struct {
 	BootstrapExpect int
 
 	// TLS, if set, secures raft and node-to-node RPC in both directions
-	// (mutual TLS; see transport.LoadTLS).
+	// (mutual TLS; see transport.MutualTLS).
 	TLS *tls.Config
 	// GossipKey, if set, encrypts gossip: 16, 24 or 32 bytes (AES).
 	GossipKey []byte

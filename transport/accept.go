@@ -122,10 +122,11 @@ func linger(conn net.Conn) {
 	_, _ = io.CopyN(io.Discard, conn, 64<<10)
 }
 
-// httpAnswer tells an HTTP client where it is and where it wants to be.
+// httpAnswer tells an HTTP client where it is and, unless only nodes may know
+// anything here, where it wants to be.
 func (t *Transport) httpAnswer() []byte {
 	where := "The HTTP API has a port of its own, by default 18180."
-	if h := t.handler.Load(); h != nil {
+	if h := t.handler.Load(); h != nil && t.cfg.TLS == nil {
 		ctx, cancel := context.WithTimeout(t.ctx, time.Second)
 		defer cancel()
 		if hello, err := (*h).Hello(ctx, HelloRequest{}); err == nil && hello.HTTPAddr != "" {

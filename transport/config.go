@@ -51,7 +51,7 @@ type Config struct {
 	// bound port is added, or host:port. Empty means the bound address, which
 	// must then be a specific one.
 	Advertise string
-	// TLS secures every connection in both directions (see LoadTLS). Nil means
+	// TLS secures every connection in both directions (see MutualTLS). Nil means
 	// plain text.
 	TLS *tls.Config
 	// ClusterID names this node's cluster, "" while it has none; nil always says

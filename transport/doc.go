@@ -10,9 +10,10 @@
 //     With certificates the preface travels inside TLS 1.3 and both sides are
 //     verified; the first raw byte then only tells TLS from plain text, so that
 //     a node without certificates is told what it lacks. A connection that
-//     speaks HTTP gets a short HTTP 400 that names the HTTP port. Both texts
-//     of the preface end in two line ends, so that an HTTP server that is
-//     dialled by mistake answers at once and is recognised.
+//     speaks HTTP gets a short HTTP 400 that names the HTTP port, unless
+//     certificates are demanded. Both texts of the preface end in two line
+//     ends, so that an HTTP server that is dialled by mistake answers at once
+//     and is recognised.
 //   - The calls. One connection per peer address carries many calls at once.
 //     A frame is a 20-byte header (length, kind, method or status, remaining
 //     time in milliseconds, call id; big endian) and a CBOR body of at most

@@ -245,3 +245,41 @@ func TestTooManyClaims(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A receipt comes from anybody. Even one that is signed well and hashes well,
+// over whatever content, holds or is ErrInvalid.
+func FuzzVerify(f *testing.F) {
+	for _, spec := range []string{"consensus", "votes", "trust", "truth", "epoch,authority", "skeptic"} {
+		c := claim(f, 1, "a0", assertion.Number(1), 10)
+		m := make1(f, []*assertion.Claim{c, claim(f, 2, "a1", assertion.Text("x"), 20)}, []assertion.Vote{vote("a2", c, 0.5)}, spec, lens.Grouping{})
+		raw, err := json.Marshal(m.receipt)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var r v1.Receipt
+		if json.Unmarshal(raw, &r) != nil {
+			return
+		}
+		check := func() {
+			if report, err := Verify(&r); (err == nil) == (report == nil) && err != nil && !errors.Is(err, ErrInvalid) {
+				t.Fatalf("%v, %v", report, err)
+			}
+		}
+		check()
+		evidence, err := digest(evidenceContext, r.Evidence)
+		if err != nil {
+			return
+		}
+		r.Statement.EvidenceHash = evidence
+		message, err := digest(statementContext, &r.Statement)
+		if err != nil {
+			return
+		}
+		r.NodeKey, r.Signature = sign(message[:])
+		check()
+	})
+}

@@ -73,3 +73,18 @@ func TestProblemIsAnError(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func FuzzParsePosition(f *testing.F) {
+	for _, s := range []string{"0", "1.0", "18446744073709551615.65535", "1.", ".1", "-1", "1.65536", "+1.+1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := v1.ParsePosition(s)
+		if err != nil {
+			return
+		}
+		if again, err := v1.ParsePosition(v1.FormatPosition(p)); err != nil || again != p {
+			t.Errorf("%q is %+v, written and read again %+v (%v)", s, p, again, err)
+		}
+	})
+}

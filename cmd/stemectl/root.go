@@ -20,6 +20,7 @@ const defaultURL = "http://localhost:18180"
 type app struct {
 	urls    []string
 	apiKey  string
+	ca      string
 	output  string
 	timeout time.Duration
 	cancel  context.CancelFunc // ends the bound on the command
@@ -53,9 +54,10 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 no such claim, 4 refused by the se
 	flags := root.PersistentFlags()
 	flags.StringSliceVar(&a.urls, "url", nil, "node to talk to; several are tried in turn (STEMEDB_URL, default "+defaultURL+")")
 	flags.StringVar(&a.apiKey, "api-key", os.Getenv("STEMEDB_API_KEY"), "API key (STEMEDB_API_KEY)")
+	flags.StringVar(&a.ca, "ca", os.Getenv("STEMECTL_CA"), "PEM file of the only authorities that count for https nodes (STEMECTL_CA, default: those of the system)")
 	flags.StringVarP(&a.output, "output", "o", "table", "table for people, json for programs")
 	flags.DurationVar(&a.timeout, "timeout", 0, "bound on the whole command (default: none)")
-	flags.Lookup("api-key").DefValue = ""
+	flags.Lookup("api-key").DefValue, flags.Lookup("ca").DefValue = "", ""
 	root.AddCommand(
 		keysCommand(a), assertCommand(a), prepareCommand(a), importCommand(a),
 		voteCommand(a), supersedeCommand(a), epochCommand(a), aliasCommand(a), sourceCommand(a), endorseCommand(a), goldCommand(a),
@@ -106,6 +108,13 @@ func (a *app) client() (*client.Client, error) {
 	options := []client.Option{}
 	if a.apiKey != "" {
 		options = append(options, client.WithAPIKey(a.apiKey))
+	}
+	if a.ca != "" {
+		roots, err := client.ReadRootCAs(a.ca)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("--ca: %w", err)}
+		}
+		options = append(options, client.WithRootCAs(roots))
 	}
 	c, err := client.New(a.urls, options...)
 	if err != nil {

@@ -40,7 +40,7 @@ func devCommand() *cobra.Command {
 		Short: "Run a whole cluster on loopback, for development",
 		Long: `Run a whole cluster on loopback in one command: three processes with HTTP on 18180, 18190 and 18200, node-to-node and gossip on
 the ports +2 and +3 of each. Data goes to --data-dir, or to a temporary folder that is removed at the end. Other settings of
-'stemedb serve' are given as environment variables. One line says when every node is ready.`,
+'stemedb serve' are given as environment variables; HTTP is not encrypted. One line says when every node is ready.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out = cmd.ErrOrStderr()
@@ -127,7 +127,7 @@ func devEnvironment(environ []string) []string {
 	format := ""
 	for _, s := range settings.All() {
 		switch s.Name {
-		case "data-dir", "node-id", "http-addr", "cluster-addr", "gossip-addr", "advertise-addr", "join", "bootstrap-expect":
+		case "data-dir", "node-id", "http-addr", "cluster-addr", "gossip-addr", "advertise-addr", "join", "bootstrap-expect", "http-tls-cert", "http-tls-key":
 			own[s.Env()] = true
 		case "log-format":
 			format = s.Env()

@@ -1,7 +1,8 @@
 // Command stemedb is the StemeDB server.
 //
 // serve runs one node, dev a whole cluster on loopback, config prints the
-// effective settings, version says which build this is.
+// effective settings, certs makes certificates, version says which build this
+// is.
 //
 // # What it owns
 //

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	armonmetrics "github.com/armon/go-metrics"
 	armonprometheus "github.com/armon/go-metrics/prometheus"
@@ -10,8 +11,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/stemedb/stemedb/internal/certs"
 	"github.com/stemedb/stemedb/internal/version"
 )
+
+// followCertificates logs what becomes of the certificates in use, and shows
+// when they expire.
+func (p *process) followCertificates(registry prometheus.Registerer) {
+	for use, pair := range map[string]*certs.Pair{"http": p.settings.HTTPCertificate, "cluster": p.settings.NodeCertificate} {
+		if pair == nil {
+			continue
+		}
+		log := p.log.With("use", use)
+		pair.LogTo(log)
+		if expiry := pair.Expiry(); time.Now().After(expiry) {
+			log.Error("the certificate has expired: others will refuse it", "not_after", expiry.UTC())
+		}
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "stemedb_certificate_expiry_timestamp_seconds", Help: "When the certificate in use expires, in unix seconds. No certificate, no value.",
+			ConstLabels: prometheus.Labels{"use": use},
+		}, func() float64 { return float64(pair.Expiry().Unix()) }))
+	}
+}
 
 // newRegistry makes the process's registry with what does not depend on the
 // node: the Go runtime, the process, the build, and the metrics of raft and

@@ -83,10 +83,12 @@ func (p *process) serve(ctx context.Context) error {
 		Inspector:  inspector,
 		Limits:     limits.api,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
+		AllowedOrigins: p.settings.AllowedOrigins, MaxConnections: p.settings.MaxConnections,
 	})
 	if err != nil {
 		return &codedError{exitError, err}
 	}
+	p.followCertificates(registry)
 	listening, err := p.listen(server)
 	if err != nil {
 		return &codedError{exitError, err}
@@ -142,8 +144,12 @@ func (p *process) listen(handler *api.Server) (net.Addr, error) {
 	}
 	p.web = handler.HTTPServer(p.settings.HTTPAddr)
 	p.webEnded = make(chan error, 1)
-	go func() { p.webEnded <- p.web.Serve(listener) }()
-	p.log.Info("http listening", "addr", listener.Addr().String(), "version", version.Number(), "commit", version.Commit())
+	serve := p.web.Serve
+	if p.web.TLSConfig = p.settings.HTTPTLS(); p.web.TLSConfig != nil {
+		serve = func(l net.Listener) error { return p.web.ServeTLS(l, "", "") }
+	}
+	go func() { p.webEnded <- serve(handler.Limit(listener)) }()
+	p.log.Info("http listening", "addr", listener.Addr().String(), "tls", p.web.TLSConfig != nil, "version", version.Number(), "commit", version.Commit())
 	return listener.Addr(), nil
 }
 
@@ -221,6 +227,9 @@ func (p *process) exitAtOnce(sig os.Signal) {
 func (p *process) warnAboutExposure(listening net.Addr) {
 	if !p.settings.AuthEnabled {
 		p.log.Warn("authentication is off: whoever reaches the HTTP port may read and write", "http_addr", listening.String())
+	}
+	if a, ok := listening.(*net.TCPAddr); ok && !a.IP.IsLoopback() && p.settings.HTTPCertificate == nil {
+		p.log.Warn("HTTP is not encrypted and can be reached from other machines: keys and claims can be read on the way, unless a proxy or tunnel in front encrypts (http-tls-cert, http-tls-key)", "http_addr", listening.String())
 	}
 	if p.settings.AcceptV1 {
 		p.log.Warn("signatures of version 1 are accepted: they do not cover the object of a claim")

@@ -93,3 +93,16 @@ func TestRecordNeverWaits(t *testing.T) {
 		t.Errorf("queued without room, or not counted: %d", l.Dropped())
 	}
 }
+
+func FuzzDecode(f *testing.F) {
+	f.Add(entryKey(1), []byte("\x01ab"))
+	f.Add(entryKey(1), []byte{0x80})
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		if len(key) != len(entryKey(1)) {
+			return // not of an entry
+		}
+		if e, err := decode(key, value); err == nil && len(e.Agent)+len(e.Data) >= len(value) {
+			t.Errorf("%x is %+v", value, e)
+		}
+	})
+}

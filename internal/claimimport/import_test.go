@@ -306,3 +306,32 @@ func TestMappingsSayWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a table holds, reading it ends, and a fault of one row is told apart
+// from one of the whole.
+func FuzzRows(f *testing.F) {
+	for _, text := range []string{"a,b\n1,2\n", "a\tb\n1\t2", "a,a\n", "\"a\n", "a,b\n1\n1,2,3\n", `{"a":1,"b":null}` + "\n[]\n{", "\xef\xbb\xbfa,b\n1,2", ""} {
+		for i := range 3 {
+			f.Add(text, uint8(i))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, which uint8) {
+		rows, err := newRowReader(strings.NewReader(text), []Format{CSV, TSV, NDJSON}[which%3])
+		if err != nil {
+			return
+		}
+		last := 0
+		for range len(text) + 2 {
+			row, line, err := rows.next()
+			var bad *rowError
+			if err != nil && !errors.As(err, &bad) {
+				return
+			}
+			if line < last || err == nil && row == nil {
+				t.Fatalf("line %d after %d: %v", line, last, row)
+			}
+			last = line
+		}
+		t.Fatalf("%d bytes have more rows than that", len(text))
+	})
+}

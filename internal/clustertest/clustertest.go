@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +42,9 @@ type Options struct {
 	Name string
 	// Settings are flags of every node, by name.
 	Settings map[string]string
+	// RootCAs, if set, are the authorities of the nodes' HTTP certificates: the
+	// nodes are reached by HTTPS.
+	RootCAs *x509.CertPool
 	// BuildFlags make another build of the program than the usual one.
 	BuildFlags []string
 	// Wrap makes what is put before the command line of a node; see
@@ -57,6 +61,7 @@ type Cluster struct {
 	t testing.TB
 	// rootKey is the secret that Settings give the cluster, if they do.
 	rootKey string
+	roots   *x509.CertPool
 }
 
 // programs are built once in the life of a test binary, by main package and
@@ -97,13 +102,13 @@ func New(t testing.TB, o Options) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
-	c := &Cluster{Dir: t.TempDir(), t: t, rootKey: o.Settings["root-api-key"]}
+	c := &Cluster{Dir: t.TempDir(), t: t, rootKey: o.Settings["root-api-key"], roots: o.RootCAs}
 	var ports []int
 	for range o.Nodes {
 		ports = append(ports, c.reservePort())
 	}
 	inner, err := localcluster.New(localcluster.Options{
-		Binary: Binary(t, "stemedb", o.BuildFlags...), Dir: c.Dir, Name: o.Name, Ports: ports, Settings: o.Settings, Env: localcluster.CleanEnv(), Output: c.output,
+		Binary: Binary(t, "stemedb", o.BuildFlags...), Dir: c.Dir, Name: o.Name, Ports: ports, Settings: o.Settings, RootCAs: o.RootCAs, Env: localcluster.CleanEnv(), Output: c.output,
 	})
 	c.do(err)
 	c.Cluster = inner
@@ -260,7 +265,7 @@ func (c *Cluster) newClient(nodes []*Node) *client.Client {
 	for _, n := range nodes {
 		urls = append(urls, n.URL)
 	}
-	db, err := client.New(urls, client.WithAPIKey(c.rootKey)) // "" sends none
+	db, err := client.New(urls, client.WithAPIKey(c.rootKey), client.WithRootCAs(c.roots)) // "" sends none, nil are the system's
 	c.do(err)
 	return db
 }

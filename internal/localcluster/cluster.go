@@ -2,6 +2,8 @@ package localcluster
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +40,9 @@ type Options struct {
 	Name string
 	// Settings are flags of every node, by name.
 	Settings map[string]string
+	// RootCAs, if set, are the authorities of the nodes' HTTP certificates, which
+	// Settings name: the nodes are reached by HTTPS.
+	RootCAs *x509.CertPool
 	// Env is the whole environment of every node.
 	Env []string
 	// Output receives what a node writes; it is closed when the node has ended.
@@ -67,7 +72,7 @@ func New(o Options) (*Cluster, error) {
 	}
 	c := &Cluster{
 		options: o, founders: len(o.Ports), spawner: newSpawner(),
-		http: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{}},
+		http: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: o.RootCAs}}},
 	}
 	var join []string
 	for _, port := range o.Ports {

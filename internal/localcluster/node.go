@@ -47,9 +47,13 @@ type process struct {
 
 func (c *Cluster) newNode(port int) *Node {
 	name := c.options.Name + strconv.Itoa(len(c.Nodes)+1)
+	scheme := "http://"
+	if c.options.RootCAs != nil {
+		scheme = "https://"
+	}
 	at := func(offset int) string { return "127.0.0.1:" + strconv.Itoa(port+offset) }
 	return &Node{
-		Name: name, URL: "http://" + at(httpOffset), HTTPAddr: at(httpOffset), ClusterAddr: at(clusterOffset), GossipAddr: at(gossipOffset),
+		Name: name, URL: scheme + at(httpOffset), HTTPAddr: at(httpOffset), ClusterAddr: at(clusterOffset), GossipAddr: at(gossipOffset),
 		DataDir: filepath.Join(c.options.Dir, name), Settings: map[string]string{}, cluster: c,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/defense"
 	"github.com/stemedb/stemedb/node"
 )
@@ -95,12 +96,18 @@ func trustSettings() []Setting {
 			Help: "The content defence (docs/defense.md): quarantine keeps claims that it finds poisonous out of answers until they are reviewed, flag only marks them, off lets all pass. The same on every node."},
 		{Name: "defense-patterns-file", Kind: Path, set: text(func(s *Server) *string { return &s.DefensePatternsFile }),
 			Help: "YAML file with patterns of your own for the content defence, beside those that it comes with (docs/defense.md)."},
+		{Name: "http-tls-cert", Kind: Path, set: text(func(s *Server) *string { return &s.HTTPTLSCert }),
+			Help: "Certificate (PEM, with its chain) that the HTTP port is served with, as HTTPS; with http-tls-key. `stemedb certs` makes one. Without, HTTP is not encrypted. Files that change are read again, without a restart."},
+		{Name: "http-tls-key", Kind: Path, set: text(func(s *Server) *string { return &s.HTTPTLSKey }),
+			Help: "The key of http-tls-cert (PEM)."},
+		{Name: "allowed-origins", Kind: List, set: list(func(s *Server) *[]string { return &s.AllowedOrigins }),
+			Help: "Comma-separated origins (https://app.example.com) whose pages may use the API from a browser. `*`: any. Default: none."},
 		{Name: "tls-cert", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCert }),
-			Help: "The node's certificate (PEM) for node-to-node TLS; with tls-key and tls-ca."},
+			Help: "The node's certificate (PEM) for node-to-node TLS; with tls-key and tls-ca. `stemedb certs` makes them. A changed certificate and key are read again, without a restart."},
 		{Name: "tls-key", Kind: Path, set: text(func(s *Server) *string { return &s.TLSKey }),
 			Help: "The key of tls-cert (PEM)."},
 		{Name: "tls-ca", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCA }),
-			Help: "The authority that signs every node's certificate (PEM). Both sides of a node-to-node connection must show one."},
+			Help: "The authority that signs every node's certificate (PEM). Both sides of a node-to-node connection must show one, so it must sign for nothing else: no public authority. Read at the start."},
 		{Name: "gossip-key", Kind: Key, Secret: true, set: text(func(s *Server) *string { return &s.GossipKey }),
 			Help: "Key of 16, 24 or 32 bytes that encrypts gossip (AES-GCM), the same on every node. `openssl rand -hex 32` makes one."},
 		{Name: "gossip-key-file", Kind: Path, set: text(func(s *Server) *string { return &s.GossipKeyFile }),
@@ -159,6 +166,15 @@ func limitSettings(d node.Config) []Setting {
 			Help: "Block cache of the index."},
 		{Name: "memtable-bytes", Default: strconv.FormatUint(d.MemTableBytes, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.MemTableBytes }),
 			Help: "What the index gathers in memory before it is flushed. It bounds what a restart replays from the log."},
+		{Name: "http-max-connections", Default: strconv.Itoa(api.DefaultMaxConnections), Kind: Number,
+			set: func(s *Server, v string) (err error) {
+				s.MaxConnections, err = strconv.Atoi(v)
+				if err == nil && s.MaxConnections < 1 {
+					err = errors.New("at least 1 is possible")
+				}
+				return err
+			},
+			Help: "HTTP connections that may be open at once, each about 50 KiB with TLS. One more closes the one that has waited longest for a request; if all have one under way, it is closed itself."},
 		{Name: "shutdown-timeout", Default: "15s", Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.ShutdownTimeout }),
 			Help: "Bound on the graceful part of a stop: handing leadership over and finishing the requests under way."},
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/defense"
+	"github.com/stemedb/stemedb/internal/certs"
 	"github.com/stemedb/stemedb/node"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -32,7 +34,13 @@ type Server struct {
 	// metrics and the HTTP address that it really listens on.
 	Node node.Config
 
-	HTTPAddr        string
+	HTTPAddr string
+	// HTTPCertificate is what HTTP is served with, nil for plain HTTP.
+	HTTPCertificate *certs.Pair
+	// NodeCertificate is that of Node.TLS, nil without.
+	NodeCertificate *certs.Pair
+	AllowedOrigins  []string
+	MaxConnections  int
 	AllowInsecure   bool
 	AcceptV1        bool
 	AuthEnabled     bool
@@ -53,6 +61,8 @@ type Server struct {
 	TLSCA               string
 	GossipKey           string
 	GossipKeyFile       string
+	HTTPTLSCert         string
+	HTTPTLSKey          string
 
 	// Meter, Admission and Breakers switch the limits on.
 	Meter, Admission, Breakers bool
@@ -102,6 +112,8 @@ func (s *Server) finish() error {
 	var err error
 	s.Node.TLS, err = s.loadTLS()
 	add(err)
+	add(s.loadHTTPCertificate())
+	add(s.checkOrigins())
 	s.Node.GossipKey, err = s.loadGossipKey()
 	add(err)
 	add(s.loadRootAPIKey())
@@ -115,11 +127,61 @@ func (s *Server) finish() error {
 	return errors.Join(errs...)
 }
 
-func (s *Server) loadTLS() (*tls.Config, error) {
+func (s *Server) loadTLS() (_ *tls.Config, err error) {
 	if s.TLSCert+s.TLSKey+s.TLSCA == "" {
 		return nil, nil
 	}
-	return transport.LoadTLS(s.TLSCert, s.TLSKey, s.TLSCA)
+	if s.TLSCert == "" || s.TLSKey == "" || s.TLSCA == "" {
+		return nil, errors.New("TLS between nodes needs three files: tls-cert, tls-key and tls-ca")
+	}
+	if s.NodeCertificate, err = certs.Open(s.TLSCert, s.TLSKey); err != nil {
+		return nil, fmt.Errorf("tls-cert, tls-key: %w", err)
+	}
+	config, err := transport.MutualTLS(s.NodeCertificate, s.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("tls-ca: %w", err)
+	}
+	return config, nil
+}
+
+func (s *Server) loadHTTPCertificate() (err error) {
+	if s.HTTPTLSCert+s.HTTPTLSKey == "" {
+		return nil
+	}
+	if s.HTTPTLSCert == "" || s.HTTPTLSKey == "" {
+		return errors.New("HTTPS needs two files: http-tls-cert and http-tls-key")
+	}
+	if s.HTTPCertificate, err = certs.Open(s.HTTPTLSCert, s.HTTPTLSKey); err != nil {
+		return fmt.Errorf("http-tls-cert, http-tls-key: %w", err)
+	}
+	return nil
+}
+
+// HTTPTLS is how HTTP is secured, nil for plain HTTP.
+func (s *Server) HTTPTLS() *tls.Config {
+	if s.HTTPCertificate == nil {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.HTTPCertificate.GetCertificate}
+}
+
+// checkOrigins refuses what no browser sends as an origin, and a "*" that hides
+// among others.
+func (s *Server) checkOrigins() error {
+	var errs []error
+	for _, origin := range s.AllowedOrigins {
+		if origin == "*" {
+			if len(s.AllowedOrigins) > 1 {
+				errs = append(errs, errors.New(`allowed-origins: "*" is every origin, so that the others mean nothing: give one or the other`))
+			}
+			continue
+		}
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) || strings.Contains(u.Host, "*") {
+			errs = append(errs, fmt.Errorf("allowed-origins: %q is no origin: give scheme, host and, if it is not the usual one, port, as in https://app.example.com", origin))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Server) loadGossipKey() ([]byte, error) {

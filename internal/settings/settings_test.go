@@ -140,6 +140,12 @@ func TestWrongValuesAreNamed(t *testing.T) {
 		{[]string{"--data-dir=x", "--cluster-addr=10.0.0.1:1"}, nil, "TLS is off"},
 		{[]string{"--data-dir=x", "--gossip-addr=10.0.0.1:1"}, nil, "not encrypted"},
 		{[]string{"--data-dir=x", "--tls-cert=a"}, nil, "three files"},
+		{[]string{"--data-dir=x", "--tls-cert=a", "--tls-key=b", "--tls-ca=c"}, nil, "tls-cert, tls-key: "},
+		{[]string{"--data-dir=x", "--http-tls-key=a"}, nil, "two files"},
+		{[]string{"--data-dir=x", "--http-tls-cert=/nowhere", "--http-tls-key=/nowhere"}, nil, "http-tls-cert, http-tls-key: "},
+		{[]string{"--data-dir=x", "--http-max-connections=0"}, nil, "at least 1"},
+		{[]string{"--data-dir=x", "--allowed-origins=*,https://a.example"}, nil, "every origin"},
+		{[]string{"--data-dir=x", "--allowed-origins=https://*.example.com"}, nil, "no origin"},
 		{[]string{"--data-dir=x", "--gossip-key=AAAA"}, nil, "gossip key has"},
 		{[]string{"--data-dir=x", "--gossip-key=!"}, nil, "neither hex nor base64"},
 		{[]string{"--data-dir=x", "--gossip-key=AAAA", "--gossip-key-file=x"}, nil, "both set"},
@@ -220,6 +226,22 @@ func TestGossipKeyForms(t *testing.T) {
 	}
 	if _, _, err := resolve(t, []string{"--data-dir=x", "--gossip-key-file=" + writeFile(t, "empty", " \n")}, nil); err == nil {
 		t.Error("an empty key file leaves gossip unprotected without a word")
+	}
+}
+
+func TestAllowedOrigins(t *testing.T) {
+	for origin, ok := range map[string]bool{
+		"*": true, "https://app.example.com": true, "http://localhost:3000": true, "http://[::1]:8080": true,
+		"app.example.com": false, "https://app.example.com/": false, "https://App.example.com": false, "https://a.example/x": false,
+		"null": false, "https://": false, "https://u@a.example": false, "ftp://a.example": false, "https://a.example?x": false, "%": false,
+	} {
+		_, s, err := resolve(t, []string{"--data-dir=x", "--allowed-origins=" + origin}, nil)
+		if (err == nil) != ok || ok && !slices.Equal(s.AllowedOrigins, []string{origin}) {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
+	if _, s, err := resolve(t, []string{"--data-dir=x"}, nil); err != nil || len(s.AllowedOrigins) > 0 || s.HTTPTLS() != nil {
+		t.Errorf("by default: %v, %v", s, err)
 	}
 }
 
