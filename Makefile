@@ -20,7 +20,9 @@ CONCURRENT := ./api/... ./auth/... ./client/... ./fsm/... ./index/... ./node/...
 CLUSTER    := ./node/... ./internal/clustertest/... ./cmd/...
 
 # What holds a write to limits, in a profile.
-LIMITS := authorize|openAccount|takeIn|judge|paidUp|settle
+LIMITS := api[.].*[.](authorize|openAccount|takeIn|judge|paidUp|settle)$$|stemedb/(auth|defense)[.]
+# The client's part of that profile.
+BENCH_CLIENT := BenchmarkWritesUnderLimits|http[.].*persistConn
 
 .DEFAULT_GOAL := help
 .PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint vuln fmt docs image clean
@@ -61,9 +63,8 @@ bench-reads: ## Answer one question by skeptic, consensus, layered with 1,000 an
 	$(GO) test -run '^$$' -bench '^BenchmarkReads$$' -timeout 20m ./index -million
 
 bench-limits: ## Profile writes at 2,000 a second: what keys, quotas, breakers and the content defence take
-	$(GO) test -run '^$$' -bench '^BenchmarkWritesUnderLimits$$' -benchtime 40000x -cpuprofile bin/limits.prof -o bin/limits.test ./cmd/stemedb
-	$(GO) tool pprof -top -cum -nodecount 1 -focus '$(LIMITS)' bin/limits.test bin/limits.prof
-	$(GO) tool pprof -top -cum -nodecount 12 -show 'api[.].*($(LIMITS))|auth[.]|defense[.]' bin/limits.test bin/limits.prof
+	$(GO) test -run '^$$' -bench '^BenchmarkWritesUnderLimits$$' -benchtime 40000x -o bin/limits.test ./cmd/stemedb -limits-profile $(CURDIR)/bin/limits.prof
+	$(GO) tool pprof -top -cum -nodecount 14 -relative_percentages -ignore '$(BENCH_CLIENT)' -show '$(LIMITS)' bin/limits.test bin/limits.prof
 
 lens-bench: ## Hold every lens against claim sets with known answers (../shared/data)
 	$(GO) run ./internal/lensbench/cmd

@@ -70,7 +70,7 @@ func leastTrusted(claim *assertion.Assertion, scores *trust.Scores) Signer {
 	least := Signer{Trust: math.Inf(1)}
 	for i := range claim.Signatures {
 		agent := claim.Signatures[i].AgentID
-		if t := scores.Trust(agent, claim.Predicate).Value; t < least.Trust {
+		if t := scores.Value(agent, claim.Predicate); t < least.Trust {
 			least = Signer{Agent: agent, Trust: t}
 		}
 	}

@@ -225,12 +225,12 @@ func (r reader) votesOn(claims []*assertion.Claim) (map[assertion.Hash][]asserti
 
 // trust is the newest trust in agents; that of nobody if none was computed yet.
 func (r reader) trust() (*trust.Scores, error) {
-	return newest(r.view, assertion.KindTrust, &r.server.scores, trust.Decode)
+	return newest(r.view, r.known, assertion.KindTrust, &r.server.scores, trust.Decode)
 }
 
 // truth is the newest model of the truth lens; nil if none was learnt yet.
 func (r reader) truth() (*truth.Model, error) {
-	return newest(r.view, assertion.KindTruth, &r.server.model, truth.Decode)
+	return newest(r.view, r.known, assertion.KindTruth, &r.server.model, truth.Decode)
 }
 
 // computed is a result of a background computation, kept because decoding it
@@ -240,14 +240,24 @@ type computed[T any] struct {
 	result *T
 }
 
-// newest is the newest result of a kind that the view knows, nil if there is
-// none.
-func newest[T any](view View, kind assertion.Kind, last *atomic.Pointer[computed[T]], decode func([]byte) (*T, error)) (*T, error) {
+// newest is the newest result of a kind that the view, of a time if known is not
+// nil, knows; nil if there is none.
+func newest[T any](view View, known *uint64, kind assertion.Kind, last *atomic.Pointer[computed[T]], decode func([]byte) (*T, error)) (*T, error) {
+	held := last.Load()
+	if held != nil && known == nil { // the result itself may be megabytes
+		at, ok, err := view.ComputedAt(kind)
+		if err != nil {
+			return nil, err
+		}
+		if ok && at == held.commit.Position {
+			return held.result, nil
+		}
+	}
 	found, ok, err := view.Computed(kind)
 	if err != nil || !ok {
 		return nil, err
 	}
-	if held := last.Load(); held != nil && held.commit == found.Commit {
+	if held != nil && held.commit == found.Commit {
 		return held.result, nil
 	}
 	result, err := decode(found.Entry.Data)

@@ -192,7 +192,7 @@ func (s *Server) standing(ctx context.Context) (*standing, error) {
 			return err
 		}
 		now.ring = auth.NewKeyring(keys)
-		now.scores, err = newest(v, assertion.KindTrust, &s.scores, trust.Decode)
+		now.scores, err = newest(v, nil, assertion.KindTrust, &s.scores, trust.Decode)
 		return err
 	})
 	if err != nil {

@@ -157,7 +157,7 @@ func (s *Server) quotaOf(ctx context.Context, c echo.Context, p auth.Principal) 
 
 // overallTrust is the trust in an agent whatever the predicate.
 func overallTrust(scores *trust.Scores, agent assertion.AgentID) float64 {
-	return scores.Trust(agent, "").Value
+	return scores.Value(agent, "")
 }
 
 // settle tells the sender's breaker how the request went.

@@ -100,6 +100,9 @@ type History interface {
 	// Found returns up to limit visible claims on a question in which the content
 	// defence found something, newest first.
 	Found(subject, predicate string, limit int) ([]*assertion.Claim, error)
+	// ComputedAt is the place in the log of the newest one, whatever time the view
+	// is of; it does not read it.
+	ComputedAt(k assertion.Kind) (assertion.Position, bool, error)
 	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
 	// APIKeys returns the newest state of every API key, by id, whatever time the
 	// view is of.

@@ -45,18 +45,20 @@ func (s *Server) demandWork(ctx context.Context, a *account, entries []assertion
 			}
 			continue
 		}
-		fresh, err := freshSigners(store, claim)
-		if err != nil {
-			return nil, err
+		fresh := auth.Signers(claim)
+		known := !s.usesLittle(standing.scores, fresh[0])
+		suspects := s.suspects(standing.scores, fresh)
+		if known || len(suspects) > 0 {
+			if fresh, err = freshSigners(store, fresh, claim.ContentHash()); err != nil {
+				return nil, err
+			}
+			if len(fresh) == 0 {
+				continue // stored as it is: whoever sends it again
+			}
+			suspects = s.suspects(standing.scores, fresh)
 		}
-		if len(fresh) == 0 {
-			continue // stored as it is: whoever sends it again
-		}
-		t.payer, t.proved = auth.AgentPrincipal(fresh[0]), true
-		signers[i] = slices.DeleteFunc(fresh, func(agent assertion.AgentID) bool {
-			return overallTrust(standing.scores, agent) >= auth.FreeTrust || s.gate.established.has(agent)
-		})
-		if s.config.Limits.Work && len(signers[i]) > 0 {
+		t.payer, t.proved = auth.AgentPrincipal(fresh[0]), known
+		if signers[i] = suspects; len(suspects) > 0 {
 			workers = append(workers, i)
 		}
 	}
@@ -92,15 +94,48 @@ func (g *gate) demand(v View, scores *trust.Scores, signers []assertion.AgentID,
 	return needed, nil
 }
 
+// suspects are the signers of whose assertions a proof of work may be asked.
+func (s *Server) suspects(scores *trust.Scores, signers []assertion.AgentID) (out []assertion.AgentID) {
+	if !s.config.Limits.Work {
+		return nil
+	}
+	for _, agent := range signers {
+		if overallTrust(scores, agent) < auth.FreeTrust && !s.gate.established.has(agent) {
+			out = append(out, agent)
+		}
+	}
+	return out
+}
+
+// littleUse is the part of the quota up to which usesLittle is true.
+const littleUse = 1.0 / 8
+
+// usesLittle reports whether it makes no difference to an agent if a claim that
+// is stored already is charged to it until its outcome is known: it has used an
+// eighth of its quota at most, and its breaker is closed. For who has used more
+// the node looks first whether the claim is stored. So replays of an agent's
+// claims, sent to up to seven nodes at once, never bring it near its quota.
+func (s *Server) usesLittle(scores *trust.Scores, agent assertion.AgentID) bool {
+	p, now := auth.AgentPrincipal(agent), s.config.Now()
+	if b := s.config.Limits.Breakers; b != nil && !b.Closed(p, now) {
+		return false
+	}
+	if s.config.Limits.Meter == nil {
+		return true
+	}
+	quota := s.config.Limits.Meter.Quota(p, auth.TierOf(overallTrust(scores, agent)).Quota(), now)
+	return float64(quota.Limit-quota.Remaining) <= littleUse*float64(quota.Limit)
+}
+
 // freshSigners are the signers of a claim whose signatures are not stored, as
 // far as this node knows.
-func freshSigners(store Store, claim *assertion.Assertion) (fresh []assertion.AgentID, err error) {
-	stored, err := store.Signers(claim.ContentHash())
+func freshSigners(store Store, signers []assertion.AgentID, claim assertion.Hash) (fresh []assertion.AgentID, err error) {
+	stored, err := store.Signers(claim)
 	if err != nil {
 		return nil, err
 	}
-	for i := range claim.Signatures {
-		if agent := claim.Signatures[i].AgentID; !slices.Contains(stored, agent) {
+	for _, agent := range signers {
+		if !slices.Contains(stored, agent) {
 			fresh = append(fresh, agent)
 		}
 	}

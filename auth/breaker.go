@@ -239,9 +239,9 @@ func (b *Breakers) shard(p Principal) *breakerShard {
 	return &b.shards[maphash.Comparable(b.seed, p)%breakerShards]
 }
 
-// closed reports, without waiting for anybody who changes one, whether a
+// Closed reports, without waiting for anybody who changes one, whether a
 // principal's breaker is closed.
-func (b *Breakers) closed(p Principal, now time.Time) bool {
+func (b *Breakers) Closed(p Principal, now time.Time) bool {
 	if b.known.Load() == 0 {
 		return true
 	}
@@ -260,7 +260,7 @@ func (b *Breakers) closed(p Principal, now time.Time) bool {
 // should wait. Half-open, it lets one through on this node; the next not until
 // Success or Failure told of it, or a minute passed.
 func (b *Breakers) Allow(p Principal, now time.Time) (wait time.Duration, ok bool) {
-	if b.closed(p, now) {
+	if b.Closed(p, now) {
 		return 0, true
 	}
 	s := b.shard(p)
@@ -289,7 +289,7 @@ func (r *record) trying(opened, now int64) bool {
 // Success tells that a principal's request was good. It closes a half-open
 // breaker that let a trial through on this node.
 func (b *Breakers) Success(p Principal, now time.Time) {
-	if b.closed(p, now) {
+	if b.Closed(p, now) {
 		return
 	}
 	s := b.shard(p)

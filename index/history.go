@@ -315,6 +315,22 @@ func (v *View) Computed(k assertion.Kind) (r assertion.Recorded[*assertion.Compu
 	return assertion.Recorded[*assertion.Computed]{Entry: computed, Commit: e.Commit}, found && ok, err
 }
 
+// ComputedAt is the place in the log of the newest result of a kind, whatever
+// time the view is of; false if there is none. It does not read the result.
+func (v *View) ComputedAt(k assertion.Kind) (p assertion.Position, found bool, err error) {
+	prefix := lookup(aboutComputed, []byte{byte(k)})
+	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
+	if err != nil {
+		return p, false, v.db.explain(err)
+	}
+	if found = it.Last(); found {
+		var s seq
+		s, err = seqAtEnd(it.Key())
+		p = s.position()
+	}
+	return p, found, v.db.explain(errors.Join(err, it.Error(), it.Close()))
+}
+
 // NewestTrustChange is the place in the log of the last gold label, endorsement
 // or choice of seeds; zero if there was none.
 func (v *View) NewestTrustChange() (p assertion.Position, err error) {

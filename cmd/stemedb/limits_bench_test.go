@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -33,11 +35,14 @@ import (
 // benchAgents is how many agents write; the cluster trusts each at 0.9 and more.
 const benchAgents = 10_000
 
-var writeRate = flag.Int("write-rate", 2000, "writes a second that BenchmarkWritesUnderLimits offers")
+var (
+	writeRate     = flag.Int("write-rate", 2000, "writes a second that BenchmarkWritesUnderLimits offers")
+	limitsProfile = flag.String("limits-profile", "", "file for the CPU profile of BenchmarkWritesUnderLimits, without its set-up")
+)
 
 // BenchmarkWritesUnderLimits writes claims of 10,000 trusted agents over HTTP to
 // one node with API keys, quotas, breakers, admission and the content defence on.
-// With -cpuprofile it shows what part of the processor these take: `make
+// With -limits-profile it shows what part of the processor these take: `make
 // bench-limits` prints it. A single node does the least for each write beside
 // that, so the part is the largest that a cluster can have.
 func BenchmarkWritesUnderLimits(b *testing.B) {
@@ -72,6 +77,17 @@ func BenchmarkWritesUnderLimits(b *testing.B) {
 	client := &http.Client{Transport: transport}
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	if *limitsProfile != "" && b.N > 1 { // the benchmark is tried with one write first
+		file, err := os.Create(*limitsProfile)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			b.Fatal(err)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	b.ResetTimer()
 	began := time.Now()
 	for range 64 {

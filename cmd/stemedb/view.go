@@ -147,6 +147,11 @@ func (v view) Computed(k assertion.Kind) (assertion.Recorded[*assertion.Computed
 	return translated2(v.View.Computed(k))
 }
 
+// ComputedAt implements api.View.
+func (v view) ComputedAt(k assertion.Kind) (assertion.Position, bool, error) {
+	return translated2(v.View.ComputedAt(k))
+}
+
 // Contested implements api.View.
 func (v view) Contested(cursor string, limit int) ([]assertion.Question, string, error) {
 	return translated2(v.View.Contested(cursor, limit))

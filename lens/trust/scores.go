@@ -191,25 +191,52 @@ func (s *Scores) Of(agent assertion.AgentID, predicate string) (Record, bool) {
 //     in the graph;
 //   - else 0.5. That is also all that agents get whom nobody owns.
 func (s *Scores) Trust(agent assertion.AgentID, predicate string) lens.TrustScore {
+	w := s.weigh(agent, predicate)
+	out := lens.TrustScore{Value: w.value, Basis: "nothing known"}
+	switch {
+	case w.on != nil:
+		out.Basis = fmt.Sprintf("%d of %d gold labels right on the predicate", w.on.Right, w.on.Right+w.on.Wrong)
+	case w.of.Right+w.of.Wrong > 0:
+		out.Basis = fmt.Sprintf("%d of %d gold labels right, on other predicates", w.of.Right, w.of.Right+w.of.Wrong)
+	case w.of.InGraph:
+		out.Basis = "endorsements"
+	}
+	return out
+}
+
+// Value is the value of Trust, without what it rests on.
+func (s *Scores) Value(agent assertion.AgentID, predicate string) float64 {
+	return s.weigh(agent, predicate).value
+}
+
+// weighed is a trust and what it rests on: what is known of the agent, and of
+// the agent on the predicate if there are gold labels there.
+type weighed struct {
+	value float64
+	of    Agent
+	on    *Record
+}
+
+func (s *Scores) weigh(agent assertion.AgentID, predicate string) weighed {
 	a, known := s.Agent(agent)
 	if !known {
-		return lens.TrustScore{Value: Start, Basis: "nothing known"}
+		return weighed{value: Start}
 	}
-	prior, basis := Start, "nothing known"
+	prior := Start
 	if a.InGraph {
-		prior, basis = Start+(1-Start)*a.Endorsed, "endorsements"
+		prior = Start + (1-Start)*a.Endorsed
 	}
 	if a.Right+a.Wrong == 0 {
-		return lens.TrustScore{Value: prior, Basis: basis}
+		return weighed{value: prior, of: a}
 	}
 	whole := record{right: a.Right, wrong: a.Wrong}
 	overall := whole.accuracy(prior)
 	r, labelled := s.Of(agent, predicate)
 	if !labelled {
-		return lens.TrustScore{Value: overall, Basis: fmt.Sprintf("%d of %d gold labels right, on other predicates", a.Right, a.Right+a.Wrong)}
+		return weighed{value: overall, of: a}
 	}
 	part := record{right: r.Right, wrong: r.Wrong}
-	return lens.TrustScore{Value: part.accuracy(overall), Basis: fmt.Sprintf("%d of %d gold labels right on the predicate", r.Right, r.Right+r.Wrong)}
+	return weighed{value: part.accuracy(overall), of: a, on: &r}
 }
 
 // Encode writes the scores: a version byte, then deterministic CBOR.
