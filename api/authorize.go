@@ -79,7 +79,7 @@ func (s *Server) authorize(c echo.Context, demand auth.Access) error {
 		return keyFault(err)
 	}
 	c.Set(apiKeyKey, key)
-	s.gate.use(key.ID, s.now())
+	s.config.LastUsed.Use(key.ID, s.config.Now())
 	if wait, ok := s.gate.limiter.Allow(key, s.liveMembers(c.Request().Context(), key), s.config.Now()); !ok {
 		s.metrics.refusals.WithLabelValues(refusedByRate).Inc()
 		return &fault{code: v1.CodeRateLimited, detail: fmt.Sprintf("the key %s may ask %d times a second over the whole cluster", key.ID, key.RatePerSecond),
@@ -237,22 +237,4 @@ func (s *Server) liveMembers(ctx context.Context, key *assertion.APIKey) (n int)
 		}
 	}
 	return max(n, 1)
-}
-
-// use notes when a key was last seen, at a cost that no request feels.
-func (g *gate) use(id string, now uint64) {
-	at, _ := g.lastUsed.Load(id)
-	if at == nil {
-		at, _ = g.lastUsed.LoadOrStore(id, new(atomic.Uint64))
-	}
-	if seen := at.(*atomic.Uint64); seen.Load() != now { //nolint:forcetypeassert // lastUsed holds nothing else
-		seen.Store(now)
-	}
-}
-
-func (g *gate) usedAt(id string) uint64 {
-	if at, ok := g.lastUsed.Load(id); ok {
-		return at.(*atomic.Uint64).Load() //nolint:forcetypeassert // lastUsed holds nothing else
-	}
-	return 0
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stemedb/stemedb/auth"
 )
 
 // Config is what a Server is made of.
@@ -24,6 +26,8 @@ type Config struct {
 	Now func() time.Time
 	// Auth says who needs an API key.
 	Auth AuthConfig
+	// LastUsed remembers when each key was used. One of the Server's own if nil.
+	LastUsed *auth.LastUsed
 	// Inspector judges claims before they are proposed; nil lets all pass.
 	Inspector Inspector
 	// Limits hold agents, keys and addresses to what they may use.
@@ -58,6 +62,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("api: Config.MaxConnections must not be negative")
 	case c.RequestTimeout < 0 || c.RequestTimeout >= writeTimeout:
 		return c, errors.New("api: Config.RequestTimeout must be positive and below the server's write time-out of " + writeTimeout.String())
+	}
+	if c.LastUsed == nil {
+		c.LastUsed = auth.NewLastUsed()
 	}
 	if c.Now == nil {
 		c.Now = time.Now

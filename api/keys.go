@@ -57,7 +57,7 @@ func (s *Server) listKeys(c echo.Context) error {
 }
 
 func (s *Server) shown(k *assertion.APIKey) v1.Key {
-	return v1.Key{APIKey: *k, LastUsedAt: s.gate.usedAt(k.ID)}
+	return v1.Key{APIKey: *k, LastUsedAt: s.config.LastUsed.At(k.ID)}
 }
 
 // createKey is POST /v1/keys.

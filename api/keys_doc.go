@@ -32,7 +32,7 @@ func keyBodyDoc(schema, example string) *bodyDoc {
 }
 
 func listKeysDoc() operation {
-	return operation{id: "listKeys", tag: tagKeys, summary: "The API keys", description: "Without their secrets, which nobody can see again. `last_used_at` is what the answering node has seen since it started.",
+	return operation{id: "listKeys", tag: tagKeys, summary: "The API keys", description: "Without their secrets, which nobody can see again. `last_used_at` is the last use on whatever node, as far as the nodes have told each other since they started.",
 		answers: []answerDoc{{http.StatusOK, "The keys by id, revoked ones too.", v1.MediaJSON, "KeysResponse"}}, codes: readCodes()}
 }
 

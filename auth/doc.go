@@ -9,7 +9,8 @@
 //   - The one table of what each route demands (rbac.go).
 //   - Binding and scope: whether the holder of a key may store an entry or ask
 //     about a subject (scope.go).
-//   - The rate of each key (limiter.go).
+//   - The rate of each key (limiter.go), and when it was last used on whatever
+//     node (last_used.go).
 //   - Who is charged for a request: an agent, a key or an address (principal.go).
 //     Whether a request is proved to be an agent's is the caller's to decide.
 //   - Tiers of trust (tiers.go) and the proof of work that new agents owe

@@ -42,8 +42,8 @@ const MaxKeyOverlap = 30 * 24 * 3600
 // Key is an API key without its secret.
 type Key struct {
 	assertion.APIKey
-	// LastUsedAt is when the answering node last saw the key, unix seconds; 0 if
-	// it has not since it started.
+	// LastUsedAt is when a node last saw the key, unix seconds, as far as they have
+	// told each other; 0 if none has since it started.
 	LastUsedAt uint64 `json:"last_used_at,omitempty"`
 }
 

@@ -12,17 +12,20 @@ import (
 const (
 	shareMeter    = 1
 	shareBreakers = 2
+	shareLastUsed = 3
 )
 
-// limits are what the API holds requests to, and the part of it that the nodes
-// hold together.
+// limits are what the API holds requests to, and what it remembers of keys, and
+// the part of it that the nodes hold together.
 type limits struct {
-	api    api.Limits
-	shared map[byte]gossip.Shared
+	api      api.Limits
+	lastUsed *auth.LastUsed
+	shared   map[byte]gossip.Shared
 }
 
 func newLimits(s *settings.Server) limits {
-	l := limits{api: api.Limits{Work: s.Admission}, shared: map[byte]gossip.Shared{}}
+	l := limits{api: api.Limits{Work: s.Admission}, lastUsed: auth.NewLastUsed()}
+	l.shared = map[byte]gossip.Shared{shareLastUsed: l.lastUsed}
 	if s.Meter {
 		l.api.Meter = auth.NewMeter()
 		l.shared[shareMeter] = l.api.Meter

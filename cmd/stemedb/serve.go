@@ -82,6 +82,7 @@ func (p *process) serve(ctx context.Context) error {
 		Auth:       api.AuthConfig{Enabled: p.settings.AuthEnabled, OpenDocs: p.settings.AuthOpenDocs, OpenMetrics: p.settings.AuthOpenMetrics},
 		Inspector:  inspector,
 		Limits:     limits.api,
+		LastUsed:   limits.lastUsed,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
 		AllowedOrigins: p.settings.AllowedOrigins, MaxConnections: p.settings.MaxConnections,
 	})

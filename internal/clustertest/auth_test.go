@@ -58,6 +58,11 @@ func TestKeysOnEveryNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unused, err := as(t, rootSecret, leader).CreateAPIKey(t.Context(), v1.KeyRequest{Name: "used once, on one node", Role: assertion.RoleReadOnly})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.WaitFor("one node knows the key that is used once", func() bool { _, err := as(t, unused.Secret, leader).Lenses(t.Context()); return err == nil })
 	for i, n := range c.Nodes {
 		db := as(t, made.Secret, n)
 		c.WaitFor(n.Name+" knows the key", func() bool { _, err := db.Lenses(t.Context()); return err == nil })
@@ -70,6 +75,20 @@ func TestKeysOnEveryNode(t *testing.T) {
 		if _, err := as(t, "", n).Lenses(t.Context()); code(t, err) != v1.CodeAPIKeyMissing {
 			t.Errorf("%s answers without a key: %v", n.Name, err)
 		}
+	}
+	for _, n := range c.Nodes { // one of them has seen it
+		c.WaitFor(n.Name+" knows when the key was last used", func() bool {
+			listed, err := as(t, rootSecret, n).APIKeys(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range listed.Keys {
+				if k.ID == unused.ID {
+					return k.LastUsedAt > 0
+				}
+			}
+			return false
+		})
 	}
 	// Nothing that a client says of itself gives it a role.
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, follower.URL+"/v1/keys", nil)
