@@ -38,6 +38,9 @@ type Config struct {
 	// MaxConnections bounds the open connections of listeners that went through
 	// Limit. Default 4096.
 	MaxConnections int
+	// LogLevel is that of Logger, which administrators may change. One that nothing
+	// follows if nil.
+	LogLevel *slog.LevelVar
 	// Logger receives one line per request, and the faults behind answers of
 	// status 500. Required.
 	Logger *slog.Logger
@@ -62,6 +65,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("api: Config.MaxConnections must not be negative")
 	case c.RequestTimeout < 0 || c.RequestTimeout >= writeTimeout:
 		return c, errors.New("api: Config.RequestTimeout must be positive and below the server's write time-out of " + writeTimeout.String())
+	}
+	if c.LogLevel == nil {
+		c.LogLevel = new(slog.LevelVar)
 	}
 	if c.LastUsed == nil {
 		c.LastUsed = auth.NewLastUsed()

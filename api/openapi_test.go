@@ -277,6 +277,15 @@ func calls(t *testing.T) map[string][]call {
 		"GET /v1/admin/gold": {
 			{target: "/v1/admin/gold", prepare: computeTrust}, {target: "/v1/admin/gold?x"},
 		},
+		"GET /debug/pprof/{profile}": {
+			{target: "/debug/pprof/heap"}, {target: "/debug/pprof/goroutine?debug=1"}, {target: "/debug/pprof/profile?seconds=1"}, {target: "/debug/pprof/trace?seconds=1"},
+			{target: "/debug/pprof/cmdline"}, {target: "/debug/pprof/profile?seconds=31"},
+		},
+		"GET /v1/admin/log_level": {{target: "/v1/admin/log_level"}, {target: "/v1/admin/log_level?x"}},
+		"POST /v1/admin/log_level": {
+			{target: "/v1/admin/log_level", body: `{"level":"debug"}`, headers: bearer}, {target: "/v1/admin/log_level", body: `{"level":"loud"}`, headers: bearer},
+			{target: "/v1/admin/log_level", body: `{}`},
+		},
 		"GET /v1/admission/status": {
 			{target: "/v1/admission/status?agent_id=" + owned.String(), prepare: computeTrust}, {target: "/v1/admission/status"}, {target: "/v1/admission/status?agent_id=1"},
 		},

@@ -76,3 +76,9 @@ type Member struct {
 	// DigestAgrees says that the node's digest is this node's at the same index.
 	DigestAgrees bool `json:"digest_agrees"`
 }
+
+// LogLevel is the body and the answer of POST /v1/admin/log_level.
+type LogLevel struct {
+	// Level is debug, info, warn or error.
+	Level string `json:"level"`
+}

@@ -37,4 +37,5 @@ const (
 	MediaNDJSON  = "application/x-ndjson"
 	MediaProblem = "application/problem+json"
 	MediaEvents  = "text/event-stream"
+	MediaBinary  = "application/octet-stream"
 )

@@ -78,7 +78,7 @@ func (p *process) serve(ctx context.Context) error {
 	}
 	limits := newLimits(p.settings)
 	server, err := api.New(api.Config{
-		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log,
+		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log, LogLevel: p.settings.LogLevel,
 		Auth:       api.AuthConfig{Enabled: p.settings.AuthEnabled, OpenDocs: p.settings.AuthOpenDocs, OpenMetrics: p.settings.AuthOpenMetrics},
 		Inspector:  inspector,
 		Limits:     limits.api,

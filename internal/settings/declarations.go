@@ -118,7 +118,7 @@ func trustSettings() []Setting {
 func logSettings() []Setting {
 	return []Setting{
 		{Name: "log-level", Default: "info", Kind: Level, set: func(s *Server, v string) error { return s.LogLevel.UnmarshalText([]byte(v)) },
-			Help: "Least severe level that is logged."},
+			Help: "Least severe level that is logged. Administrators change it while the node runs (`stemectl log-level`)."},
 		{Name: "log-format", Default: "json", Kind: Format, set: oneOf(func(s *Server) *string { return &s.LogFormat }, "json", "text"),
 			Help: "Form of the log lines on standard error."},
 	}

@@ -53,7 +53,7 @@ type Server struct {
 	Defense             defense.Config
 	DefensePatternsFile string
 	AuditMaxEntries     int
-	LogLevel            slog.Level
+	LogLevel            *slog.LevelVar
 	LogFormat           string // "json" or "text"
 	ShutdownTimeout     time.Duration
 	TLSCert             string
@@ -74,7 +74,7 @@ type Server struct {
 // Build makes the typed form and checks it. The error names every setting that
 // is wrong, with its origin.
 func Build(effective []Effective) (*Server, error) {
-	s := &Server{Node: node.DefaultConfig(), Defense: defense.DefaultConfig()}
+	s := &Server{Node: node.DefaultConfig(), Defense: defense.DefaultConfig(), LogLevel: new(slog.LevelVar)}
 	var errs []error
 	for _, e := range effective {
 		if err := e.set(s, e.Value); err != nil {

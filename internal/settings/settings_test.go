@@ -55,7 +55,7 @@ func TestPrecedence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Node.DataDir != "from-file" || s.Node.NodeID != "flag" || s.LogLevel != slog.LevelError ||
+			if s.Node.DataDir != "from-file" || s.Node.NodeID != "flag" || s.LogLevel.Level() != slog.LevelError ||
 				!slices.Equal(s.Node.Join, []string{"a", "b:1"}) || s.Node.BootstrapExpect != 3 || !s.AcceptV1 {
 				t.Errorf("got %+v, level %v, v1 %v", s.Node, s.LogLevel, s.AcceptV1)
 			}
