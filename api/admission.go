@@ -46,19 +46,18 @@ func (s *Server) judge(ctx context.Context, c echo.Context, e assertion.Entry, a
 	signer := leastTrusted(claim, standing.scores)
 	signer.Bound = key != nil && key.AgentID != nil && *key.AgentID == signer.Agent
 	a.Findings, a.Quarantine = s.config.Inspector.Inspect(claim, signer, s.now())
-	s.metrics.inspected(a)
 	return nil
 }
 
-// decides reports whether an entry decides on a claim or epoch that somebody
-// owns.
+// decides reports whether an entry decides on what somebody else owns or on what
+// nobody does.
 func decides(e assertion.Entry) bool {
 	switch e := e.(type) {
 	case *assertion.Assertion:
 		return e.ParentHash != nil
 	case *assertion.Epoch:
 		return e.Supersedes != nil
-	case *assertion.Supersession:
+	case *assertion.Supersession, *assertion.SourceStatus, *assertion.Alias, *assertion.Label, *assertion.Seeds:
 		return true
 	}
 	return false

@@ -54,12 +54,8 @@ func (r reader) admissionOf(agent assertion.AgentID) (*v1.AdmissionStatus, error
 		out.Quota = &v1.Quota{Limit: quota.Limit, Remaining: quota.Remaining, Reset: quota.Reset}
 	}
 	if limits.Breakers != nil {
-		out.Breaker = auth.Closed.String()
-		for _, b := range limits.Breakers.List(now) {
-			if b.Principal == p {
-				out.Breaker = b.State.String()
-			}
-		}
+		state, _ := limits.Breakers.Of(p, now)
+		out.Breaker = state.String()
 	}
 	return out, nil
 }

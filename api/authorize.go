@@ -58,6 +58,7 @@ type gate struct {
 	reading     sync.Mutex // one request at a time reads the keys
 	lastUsed    sync.Map   // id → *atomic.Uint64, unix seconds
 	established established
+	laidOut     laidOut
 }
 
 // authorize lets a request through, or refuses it before anything of it is

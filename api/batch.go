@@ -27,6 +27,7 @@ func (s *Server) batch(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Set(bodyLinesKey, len(lines))
 	results := make([]v1.BatchResult, len(lines))
 	claims := make([]*assertion.Assertion, 0, len(lines))
 	places := make([]int, 0, len(lines)) // of claims in results

@@ -148,18 +148,19 @@ func fromConstraints(subject string, index uint64, r lens.ConstraintsResult) v1.
 	return out
 }
 
-// maxFoundClaims bounds the claims that the findings of an answer are taken from.
-const maxFoundClaims = 100
-
 // findings are what the content defence found in the claims behind an answer, by
 // value.
 type findings map[assertion.Hash][]assertion.Finding
 
-// findings reads them for a question under all its names.
+// findings reads them for an answer: from its claims if it was scanned, else
+// from the index.
 func (r reader) findings(a ask, in lens.Input) (findings, error) {
-	names := in.Aliases
-	if len(names) == 0 {
-		names = []string{in.Subject}
+	claims := in.Stated
+	if in.Source == lens.FromAggregates {
+		var err error
+		if claims, err = r.view.Found(in.Subject, a.filter.Predicate); err != nil {
+			return nil, err
+		}
 	}
 	counted := map[assertion.Hash]assertion.Hash{} // a value that another one is counted as
 	for _, j := range in.Joined {
@@ -168,23 +169,20 @@ func (r reader) findings(a ask, in lens.Input) (findings, error) {
 		}
 	}
 	var all findings
-	for _, name := range names {
-		claims, err := r.view.Found(name, a.filter.Predicate, maxFoundClaims)
-		if err != nil {
-			return nil, err
+	for _, c := range claims {
+		if len(c.Findings) == 0 {
+			continue
 		}
-		for _, c := range claims {
-			if all == nil {
-				all = findings{}
-			}
-			key := c.Object.Key()
-			if as, joined := counted[key]; joined {
-				key = as
-			}
-			for _, f := range c.Findings {
-				if !slices.Contains(all[key], f) {
-					all[key] = append(all[key], f)
-				}
+		key := c.Object.Key()
+		if as, joined := counted[key]; joined {
+			key = as
+		}
+		if all == nil {
+			all = findings{}
+		}
+		for _, f := range c.Findings {
+			if !slices.Contains(all[key], f) {
+				all[key] = append(all[key], f)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // fromEvent makes the wire form of a change.
 func fromEvent(e *assertion.Event) (v1.Event, error) {
-	out := v1.Event{Position: v1.FormatPosition(e.Commit.Position), Kind: e.Kind.String(), CommittedAt: e.Commit.At}
+	out := v1.Event{Position: v1.FormatPosition(e.Commit.Position), Kind: e.Kind.String(), CommittedAt: e.Commit.At, Authority: e.Authority}
 	if e.Claim != nil {
 		claim := v1.FromClaim(e.Claim)
 		out.Assertion = &claim

@@ -47,7 +47,7 @@ func newMetrics(config Config) (*metrics, error) {
 		}),
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stemedb_defense_claims_total",
-			Help: "Claims that the content defence of this node flagged or quarantined, before it is known whether they are new.",
+			Help: "Claims stored through this node that its content defence flagged or quarantined.",
 		}, []string{"action"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stemedb_limit_refusals_total",

@@ -59,8 +59,13 @@ func planConflicts(_ echo.Context, q url.Values) (readPlan, error) {
 			if len(result.Values) < 2 {
 				continue
 			}
+			found, err := r.findings(ask{filter: assertion.Filter{Predicate: question.Predicate}}, in)
+			if err != nil {
+				return nil, err
+			}
 			out.Questions = append(out.Questions, v1.ContestedQuestion{
-				Subject: question.Subject, Predicate: question.Predicate, ConflictScore: result.Conflict.Score,
+				Findings: found.of(result.Values[0].Object),
+				Subject:  question.Subject, Predicate: question.Predicate, ConflictScore: result.Conflict.Score,
 				Disagreement: result.Conflict.Disagreement, Status: string(result.Conflict.Status),
 				Leading: result.Values[0].Object, Share: result.Values[0].Share, Values: result.Explanation.Values, Voices: result.Explanation.Voices,
 			})

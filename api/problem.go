@@ -127,11 +127,11 @@ func (s *Server) fail(c echo.Context, err error) string {
 // refusal is the fault of an outcome that refuses a claim; nil if it does not.
 func refusal(r EntryResult) *fault {
 	switch r.Outcome {
-	case Created, Exists, Cosigned, Quarantined:
+	case Created, Exists, Cosigned, Quarantined, Held:
 		return nil
 	case NotOwner:
 		return &fault{code: v1.CodeNotOwner, field: "parent_hash",
-			detail: "a transition must be signed by a signer of its parent, who signed it when it was first stored", fix: "sign with a key that signed the parent first"}
+			detail: "a transition must be signed by a signer of its parent, who signed it when it was first stored; after an administrator's, none of theirs counts", fix: "sign with a key that signed the parent first, or ask an administrator"}
 	case ParentDiffers:
 		return &fault{code: v1.CodeParentDiffers, field: "parent_hash",
 			detail: "a transition must have the subject, predicate, object and source of its parent", fix: "state another value as a claim of its own, and supersede this one by it"}
@@ -154,7 +154,7 @@ func defenceRefusal(r EntryResult) *fault {
 	switch r.Outcome {
 	case Unreviewable:
 		return &fault{code: v1.CodeContentRefused,
-			detail: "the content defence would quarantine this, and a transition or a co-signature cannot wait for a review", fix: "state it as a claim of its own, on a source of yours, which a reviewer can approve"}
+			detail: "the content defence would quarantine this, and a co-signature of a claim cannot wait for a review by itself", fix: "state it as a claim of its own, on a source of yours, which a reviewer can approve"}
 	case WorkReused:
 		return &fault{code: v1.CodeWorkReused, field: v1.HeaderPoWNonce,
 			detail: "the proof of work has admitted something else before", fix: "prove work anew for each request"}
@@ -172,7 +172,7 @@ func status(o Outcome) v1.Status {
 		return v1.StatusCreated
 	case Cosigned:
 		return v1.StatusCosigned
-	case Quarantined:
+	case Quarantined, Held:
 		return v1.StatusQuarantined
 	default:
 		return v1.StatusExists

@@ -142,7 +142,7 @@ func planEpoch(c echo.Context, _ url.Values) (readPlan, error) {
 		if err != nil {
 			return nil, err
 		}
-		out := v1.Epoch{Hash: hash, Epoch: *epoch.Entry, Commit: v1.FromCommit(epoch.Commit)}
+		out := v1.Epoch{Hash: hash, Epoch: *epoch.Entry, Authority: epoch.Authority, Commit: v1.FromCommit(epoch.Commit)}
 		superseded, err := r.view.SupersededEpochs()
 		if by, ok := superseded[hash]; ok {
 			out.SupersededBy = &by
@@ -194,7 +194,7 @@ func (r reader) trace(root assertion.Hash, depth int, until uint64) (*v1.TraceRe
 	for len(queue) > 0 {
 		at := queue[0]
 		queue = queue[1:]
-		node, edges, err := r.traceNode(at.hash, until)
+		node, edges, err := r.traceNode(at.hash, until, at.depth == 0)
 		if err != nil {
 			return nil, err
 		}
@@ -216,7 +216,7 @@ func (r reader) trace(root assertion.Hash, depth int, until uint64) (*v1.TraceRe
 	return out, nil
 }
 
-func (r reader) traceNode(h assertion.Hash, until uint64) (*v1.TraceNode, []v1.TraceEdge, error) {
+func (r reader) traceNode(h assertion.Hash, until uint64, root bool) (*v1.TraceNode, []v1.TraceEdge, error) {
 	node := &v1.TraceNode{Hash: h, Votes: []v1.Vote{}, Transitions: []v1.Transition{}, Supersessions: []v1.Supersession{}}
 	claim, err := r.claim(h, until)
 	if errors.Is(err, ErrNotFound) {
@@ -229,7 +229,12 @@ func (r reader) traceNode(h assertion.Hash, until uint64) (*v1.TraceNode, []v1.T
 	if err != nil {
 		return nil, nil, err
 	}
-	node.Assertion, node.Source = &detail.Assertion, detail.Source
+	if claim.Review.Hides() {
+		node.Review = claim.Review.String()
+	}
+	if root || !claim.Review.Hides() { // who asks for a hidden claim itself gets it
+		node.Assertion, node.Source = &detail.Assertion, detail.Source
+	}
 	node.Votes, node.Transitions, node.Supersessions = detail.Votes, detail.Transitions, detail.Supersessions
 	var edges []v1.TraceEdge
 	if claim.ParentHash != nil {

@@ -92,6 +92,6 @@ func decide(approved bool) func(*Server) echo.HandlerFunc {
 			return f
 		}
 		setIndex(c, result.Index)
-		return s.ok(c, v1.DecisionResponse{Hash: hash, Review: d.Review().String(), Index: result.Index})
+		return s.ok(c, v1.DecisionResponse{Hash: hash, Review: d.Review().String(), Status: status(result.Results[0].Outcome), Index: result.Index})
 	})
 }

@@ -122,8 +122,9 @@ func TestFindingsAreMarkedInAnswers(t *testing.T) {
 	}
 }
 
-// What takes effect at once cannot wait for a review.
-func TestCosignaturesAndTransitionsAreNotQuarantined(t *testing.T) {
+// A co-signature cannot wait for a review by itself; a transition takes effect and
+// shows its text nowhere.
+func TestCosignaturesAndTransitionsAreScreened(t *testing.T) {
 	f := newFixture(t)
 	a := signed(saying("poison"), "alice")
 	f.put(a) // before there was a defence
@@ -133,9 +134,12 @@ func TestCosignaturesAndTransitionsAreNotQuarantined(t *testing.T) {
 	refused(t, screened.assert(text(t, signed(saying("poison"), "mallory"))), http.StatusForbidden, v1.CodeContentRefused)
 	hash := a.ContentHash()
 	child := signed(claim(func(a *assertion.Assertion) {
-		a.Object, a.ParentHash, a.Lifecycle = assertion.Text("poison"), &hash, assertion.Approved
+		a.Object, a.ParentHash, a.Lifecycle = assertion.Text("poison"), &hash, assertion.Rejected
 	}), "alice")
-	refused(t, screened.assert(text(t, child)), http.StatusForbidden, v1.CodeContentRefused)
+	read[v1.AssertResponse](t, screened.assert(text(t, child)), http.StatusAccepted)
+	if got := read[v1.AssertionDetail](t, screened.get("/v1/assertions/"+hash.String()), http.StatusOK); got.Lifecycle != assertion.Rejected {
+		t.Errorf("the owner's transition did not take effect: %s", got.Lifecycle)
+	}
 }
 
 // The least trusted signer counts, and a key that is bound to it is known.

@@ -190,8 +190,8 @@ func TestQueryFilters(t *testing.T) {
 		"subject=Semaglutide:Type2Diabetes":      0,
 		"subject=*":                              7,
 		"predicate=nausea_rate":                  7,
-		"lifecycle=Rejected":                     2, // the parent and the transition itself
-		"lifecycle=Rejected,Proposed":            9,
+		"lifecycle=Rejected":                     1, // the parent; the transition is no statement
+		"lifecycle=Rejected,Proposed":            8,
 		"lifecycle=Rejected&epoch=" + hex(epoch): 1,
 		"agent_id=" + agent.String():             1,
 		"source_hash=" + hex(source):             3,

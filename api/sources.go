@@ -13,7 +13,7 @@ import (
 func fromSource(h assertion.Hash, record *assertion.SourceRecord) v1.Source {
 	out := v1.Source{Hash: h, Status: v1.SourceActive, Changes: make([]v1.SourceChange, len(record.Statuses))}
 	for i, s := range record.Statuses {
-		out.Changes[i] = v1.SourceChange{Status: v1.SourceActive, Reason: s.Entry.Reason, Commit: v1.FromCommit(s.Commit)}
+		out.Changes[i] = v1.SourceChange{Status: v1.SourceActive, Reason: s.Entry.Reason, Authority: s.Authority, Commit: v1.FromCommit(s.Commit)}
 		if s.Entry.Retracted {
 			out.Changes[i].Status = v1.SourceRetracted
 		}

@@ -97,9 +97,9 @@ type History interface {
 	Reviews(state assertion.Review, after assertion.Position, limit int) ([]*assertion.Claim, error)
 	Pending() uint64
 	Decisions(claim assertion.Hash) ([]assertion.Recorded[*assertion.Decision], error)
-	// Found returns up to limit visible claims on a question in which the content
-	// defence found something, newest first.
-	Found(subject, predicate string, limit int) ([]*assertion.Claim, error)
+	// Found returns visible claims on a question in which the content defence found
+	// something, the newest for each value.
+	Found(subject, predicate string) ([]*assertion.Claim, error)
 	// ComputedAt is the place in the log of the newest one, whatever time the view
 	// is of; it does not read it.
 	ComputedAt(k assertion.Kind) (assertion.Position, bool, error)
@@ -131,7 +131,7 @@ type Caller struct {
 // Outcome is what became of one entry.
 type Outcome uint8
 
-// The outcomes. All but the first three and Quarantined refuse the entry.
+// The outcomes. All but the first three, Quarantined and Held refuse the entry.
 const (
 	Created Outcome = iota + 1
 	Exists
@@ -144,6 +144,7 @@ const (
 	ParentDiffers
 	Outdated
 	Quarantined
+	Held
 	Unreviewable
 	WorkReused
 	WorkStale

@@ -141,6 +141,9 @@ func watchFilter(q url.Values) (*assertion.Filter, error) {
 	if !q.Has("subject") && !q.Has("predicate") && !q.Has("min_confidence") && !narrowed(f) {
 		return nil, nil
 	}
+	if f.Quarantined {
+		return nil, invalid("include", "a hidden claim is no event", "watch without quarantined; its approval is an event")
+	}
 	if f.Lifecycles == nil {
 		f.Lifecycles = assertion.Lifecycles()
 	}
@@ -279,11 +282,18 @@ func (w *watch) bears(e *assertion.Event) bool {
 // matches reports whether an event is a claim, or new signatures of one, that
 // the filter selects.
 func (w *watch) matches(e *assertion.Event) bool {
+	var claim assertion.Claim
 	if e.Claim != nil {
-		return w.filter.Match(e.Claim)
+		claim = *e.Claim
+	} else {
+		cosigned, ok := e.Entry.(*assertion.Cosignature)
+		if !ok {
+			return false
+		}
+		claim = assertion.Claim{Assertion: *cosigned.Assertion, Hash: cosigned.Hash, Stage: cosigned.Assertion.Lifecycle}
 	}
-	cosigned, ok := e.Entry.(*assertion.Cosignature)
-	return ok && w.filter.Match(&assertion.Claim{Assertion: *cosigned.Assertion, Hash: cosigned.Hash, Stage: cosigned.Assertion.Lifecycle})
+	claim.ParentHash = nil // a transition is an event of what it is about
+	return w.filter.Match(&claim)
 }
 
 // resolve answers the watched question and sends the answer if it changed. What

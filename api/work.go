@@ -21,53 +21,17 @@ type workDemand struct {
 	sum   auth.Demand
 }
 
-// demandWork finds out who pays for each entry, and what proof of work the
-// assertions among them need.
-func (s *Server) demandWork(ctx context.Context, a *account, entries []assertion.Entry, out []taken) (*workDemand, error) {
-	store, err := s.store()
-	if err != nil {
-		return nil, err
-	}
-	standing, err := s.standing(ctx)
-	if err != nil {
-		return nil, err
-	}
+// demandWork is the proof of work that the assertions of suspects need. All of an
+// agent's assertions in the request rest on it, also those that would need none
+// after the others.
+func (s *Server) demandWork(ctx context.Context, scores *trust.Scores, suspects [][]assertion.AgentID, out []taken) (*workDemand, error) {
 	demand := new(workDemand)
-	var workers []int // entries whose signers are not trusted
-	signers := make([][]assertion.AgentID, len(entries))
-	for i, e := range entries {
-		t := &out[i]
-		t.payer = a.sender
-		claim, ok := e.(*assertion.Assertion)
-		if !ok {
-			if signers := auth.Signers(e); len(signers) > 0 {
-				t.payer = auth.AgentPrincipal(signers[0])
-			}
-			continue
-		}
-		fresh := auth.Signers(claim)
-		known := !s.usesLittle(standing.scores, fresh[0])
-		suspects := s.suspects(standing.scores, fresh)
-		if known || len(suspects) > 0 {
-			if fresh, err = freshSigners(store, fresh, claim.ContentHash()); err != nil {
-				return nil, err
-			}
-			if len(fresh) == 0 {
-				continue // stored as it is: whoever sends it again
-			}
-			suspects = s.suspects(standing.scores, fresh)
-		}
-		t.payer, t.proved = auth.AgentPrincipal(fresh[0]), known
-		if signers[i] = suspects; len(suspects) > 0 {
-			workers = append(workers, i)
-		}
-	}
-	if len(workers) == 0 {
+	if !slices.ContainsFunc(suspects, func(of []assertion.AgentID) bool { return len(of) > 0 }) {
 		return demand, nil
 	}
-	return demand, s.viewing(ctx, Consistency{Level: Local}, func(v View) error {
-		for _, i := range workers {
-			if out[i].work, err = s.gate.demand(v, standing.scores, signers[i], demand); err != nil {
+	return demand, s.viewing(ctx, Consistency{Level: Local}, func(v View) (err error) {
+		for i, signers := range suspects {
+			if out[i].work, err = s.gate.demand(v, scores, signers, demand); err != nil {
 				return err
 			}
 		}
@@ -76,17 +40,18 @@ func (s *Server) demandWork(ctx context.Context, a *account, entries []assertion
 }
 
 // demand adds one assertion by some signers to a demand, and reports whether it
-// needs any work.
+// rests on a proof of work.
 func (g *gate) demand(v View, scores *trust.Scores, signers []assertion.AgentID, into *workDemand) (needed bool, err error) {
 	for _, agent := range signers {
 		soFar, err := g.soFar(v, agent)
 		if err != nil {
 			return false, err
 		}
-		if into.sum.Add(agent, soFar, overallTrust(scores, agent)) == 0 {
+		if soFar >= auth.FreeAfter {
 			continue
 		}
 		needed = true
+		into.sum.Add(agent, soFar, overallTrust(scores, agent))
 		if into.agent == (assertion.AgentID{}) {
 			into.agent = agent
 		}
@@ -100,31 +65,17 @@ func (s *Server) suspects(scores *trust.Scores, signers []assertion.AgentID) (ou
 		return nil
 	}
 	for _, agent := range signers {
-		if overallTrust(scores, agent) < auth.FreeTrust && !s.gate.established.has(agent) {
+		if !s.knownAgent(scores, agent) {
 			out = append(out, agent)
 		}
 	}
 	return out
 }
 
-// littleUse is the part of the quota up to which usesLittle is true.
-const littleUse = 1.0 / 8
-
-// usesLittle reports whether it makes no difference to an agent if a claim that
-// is stored already is charged to it until its outcome is known: it has used an
-// eighth of its quota at most, and its breaker is closed. For who has used more
-// the node looks first whether the claim is stored. So replays of an agent's
-// claims, sent to up to seven nodes at once, never bring it near its quota.
-func (s *Server) usesLittle(scores *trust.Scores, agent assertion.AgentID) bool {
-	p, now := auth.AgentPrincipal(agent), s.config.Now()
-	if b := s.config.Limits.Breakers; b != nil && !b.Closed(p, now) {
-		return false
-	}
-	if s.config.Limits.Meter == nil {
-		return true
-	}
-	quota := s.config.Limits.Meter.Quota(p, auth.TierOf(overallTrust(scores, agent)).Quota(), now)
-	return float64(quota.Limit-quota.Remaining) <= littleUse*float64(quota.Limit)
+// knownAgent reports whether no proof of work is asked of an agent: it is trusted,
+// or has made enough assertions.
+func (s *Server) knownAgent(scores *trust.Scores, agent assertion.AgentID) bool {
+	return overallTrust(scores, agent) >= auth.FreeTrust || s.gate.established.has(agent)
 }
 
 // freshSigners are the signers of a claim whose signatures are not stored, as

@@ -27,7 +27,7 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 			continue
 		}
 		if err := s.judge(ctx, c, e, &in[i].admission); err != nil {
-			s.refund(in)
+			s.failedWrite(in, true)
 			return WriteResult{}, err
 		}
 		if !in[i].admission.Plain() {
@@ -36,29 +36,33 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 		sent, places = append(sent, e), append(places, i)
 	}
 	if len(sent) == 0 {
+		s.closeAccounts(in)
 		return out, nil
 	}
 	result, err := store.Write(ctx, caller(c), sent)
 	switch {
 	case err == nil && len(result.Results) != len(sent):
+		s.failedWrite(in, false)
 		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d entries", len(result.Results), len(sent))
 	case err != nil && ctx.Err() != nil && !known(err):
+		s.failedWrite(in, false)
 		return WriteResult{}, fmt.Errorf("%w: the node did not answer in time (%w)", ErrOutcomeUnknown, err)
 	case err != nil:
-		if !errors.Is(err, ErrOutcomeUnknown) { // nothing was stored
-			s.refund(in)
-		}
+		s.failedWrite(in, !errors.Is(err, ErrOutcomeUnknown))
 		return WriteResult{}, err
 	}
 	out.Index = result.Index
 	stored := 0
 	for j, i := range places {
 		r := result.Results[j]
-		r.Findings = in[i].admission.Findings
-		out.Results[i] = r
-		if entries[i].Kind() == assertion.KindAssertion && (r.Outcome == Created || r.Outcome == Cosigned || r.Outcome == Quarantined) {
-			stored++
+		if r.Outcome == Created || r.Outcome == Cosigned || r.Outcome == Quarantined {
+			r.Findings = in[i].admission.Findings
+			if entries[i].Kind() == assertion.KindAssertion {
+				stored++
+				s.metrics.inspected(&in[i].admission)
+			}
 		}
+		out.Results[i] = r
 	}
 	s.paidUp(accountOf(c), in, out.Results)
 	s.metrics.ingested.Add(float64(stored))

@@ -10,8 +10,6 @@ const (
 	MaxFindings = 16
 	// maxFindingBytes bounds the code and the rule of a finding, each.
 	maxFindingBytes = 64
-	// maxWorkParts bounds the entries that one proof of work covers.
-	maxWorkParts = 1 << 16
 )
 
 // Finding is what the content defence found in a claim. It names rules and never
@@ -33,10 +31,11 @@ type Admission struct {
 	// they keep it out of answers until it is reviewed.
 	Findings   []Finding
 	Quarantine bool
-	// Work is the proof that the entry was admitted by, nil if none was needed.
-	// Part is the entry's place among those that the proof covers.
+	// Work is the proof that the entry was admitted by, nil if none was needed. Tag
+	// is the node's own random name of the request: the proof admits the entries of
+	// one request only.
 	Work *Work
-	Part uint16
+	Tag  uint64
 }
 
 // Plain reports whether the admission says nothing.
@@ -55,7 +54,7 @@ type Admitted struct {
 func (*Admitted) Kind() Kind { return KindAdmitted }
 
 // MarshalBinary returns the record: the version byte, the CBOR array [authority,
-// [[code, rule], …], quarantine, work or null, part], then the entry as
+// [[code, rule], …], quarantine, work or null, tag], then the entry as
 // AppendEntry writes it. Work is [agent, nonce, timestamp].
 func (a *Admitted) MarshalBinary() ([]byte, error) {
 	b := appendAdmission(beginRecord(256), &a.Admission)
@@ -75,7 +74,7 @@ func appendAdmission(b []byte, a *Admission) []byte {
 		b = appendUint(b, a.Work.Nonce)
 		b = appendUint(b, a.Work.Timestamp)
 	}
-	return appendUint(b, uint64(a.Part))
+	return appendUint(b, a.Tag)
 }
 
 // AppendFindings appends findings in CBOR.
@@ -139,11 +138,7 @@ func DecodeAdmitted(b []byte) (a Admission, entry []byte, err error) {
 		a.Work.Nonce = r.uint()
 		a.Work.Timestamp = r.uint()
 	}
-	part := r.uint()
-	if part >= maxWorkParts {
-		r.fail("part %d of a proof of work", part)
-	}
-	a.Part = uint16(part)
+	a.Tag = r.uint()
 	if r.err != nil {
 		return a, nil, r.err
 	}

@@ -20,7 +20,7 @@ func genAdmission() *rapid.Generator[Admission] {
 		}
 		if rapid.Bool().Draw(t, "worked") {
 			a.Work = &Work{Agent: AgentID(genHash().Draw(t, "agent")), Nonce: rapid.Uint64().Draw(t, "nonce"), Timestamp: rapid.Uint64().Draw(t, "timestamp")}
-			a.Part = rapid.Uint16().Draw(t, "part")
+			a.Tag = rapid.Uint64().Draw(t, "tag")
 		}
 		return a
 	})
@@ -155,14 +155,14 @@ func TestReviewsReadBack(t *testing.T) {
 // What answers leave out, claim by claim and by the filter, is the same.
 func TestHiddenClaimsMatchNoPlainFilter(t *testing.T) {
 	for name, c := range map[string]Claim{
-		"pending":  {Review: ReviewPending},
-		"rejected": {Review: ReviewRejected},
-		"a ruling": {Authority: "ops-1"},
+		"pending":      {Review: ReviewPending},
+		"rejected":     {Review: ReviewRejected},
+		"a transition": {Assertion: Assertion{ParentHash: &Hash{1}}},
 	} {
 		if c.Visible() || (Filter{}).Match(&c) {
 			t.Errorf("%s: visible %v, matched %v", name, c.Visible(), (Filter{}).Match(&c))
 		}
-		if want := c.Authority == ""; (Filter{Quarantined: true}).Match(&c) != want {
+		if want := !c.Transition(); (Filter{Quarantined: true}).Match(&c) != want {
 			t.Errorf("%s: a filter that includes quarantined claims matches: %v", name, !want)
 		}
 	}

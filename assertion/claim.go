@@ -49,16 +49,23 @@ type Claim struct {
 	Findings []Finding
 	// Review says whether they keep it out of answers.
 	Review Review
-	// Authority, if not "", is the id of the admin API key by which the claim
-	// decided on its parent, whose owner none of its signers is. Such a claim is a
-	// ruling and no statement: it is no voice, and answers leave it out.
+	// Authority, if not "", is the id of the admin API key by which the claim, a
+	// transition, decided on its parent, whose owner none of its signers is.
 	Authority string
+	// Ruled says that such a transition named the claim. Its owners no longer
+	// decide on its stage.
+	Ruled bool
 }
+
+// Transition reports whether the claim is a lifecycle transition. It decides on
+// its parent, which says the same, and is no statement beside that: it is no
+// voice, and answers leave it out.
+func (c *Claim) Transition() bool { return c.ParentHash != nil }
 
 // Visible reports whether queries show the claim unless asked otherwise, as far
 // as it does not depend on its source.
 func (c *Claim) Visible() bool {
-	return c.Stage.Visible() && !c.Superseded && !c.Review.Hides() && c.Authority == ""
+	return c.Stage.Visible() && !c.Superseded && !c.Review.Hides() && !c.Transition()
 }
 
 // Owner reports whether an agent signed the claim when it was first committed.
@@ -123,7 +130,7 @@ func (f Filter) Match(c *Claim) bool {
 		c.Superseded && !f.Superseded,
 		c.SourceRetracted && !f.Retracted,
 		c.Review.Hides() && !f.Quarantined,
-		c.Authority != "",
+		c.Transition(),
 		c.Confidence < f.MinConfidence:
 		return false
 	}

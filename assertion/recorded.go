@@ -56,4 +56,6 @@ type Event struct {
 	Claim *Claim
 	// Entry is set for everything else; a *Cosignature for KindCosignature.
 	Entry Entry
+	// Authority is that of the entry.
+	Authority string
 }

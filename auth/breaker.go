@@ -281,6 +281,36 @@ func (b *Breakers) Allow(p Principal, now time.Time) (wait time.Duration, ok boo
 	return 0, true
 }
 
+// Of is the state of a principal's breaker.
+func (b *Breakers) Of(p Principal, now time.Time) (state BreakerState, wait time.Duration) {
+	if b.Closed(p, now) {
+		return Closed, 0
+	}
+	s := b.shard(p)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r, at := s.records[p], now.UnixNano()
+	if r == nil {
+		return Closed, 0
+	}
+	state, _, until := r.status(at)
+	return state, time.Duration(max(until-at, 0))
+}
+
+// Release ends a trial that Allow let through on this node and that was neither
+// good nor bad: the next request is one.
+func (b *Breakers) Release(p Principal) {
+	if b.known.Load() == 0 {
+		return
+	}
+	s := b.shard(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.records[p]; r != nil {
+		r.trialAt = 0
+	}
+}
+
 // trying reports whether a trial of an opening is under way on this node.
 func (r *record) trying(opened, now int64) bool {
 	return r.trialAt != 0 && r.trialOf == opened && now-r.trialAt < int64(trialTimeout)

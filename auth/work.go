@@ -44,16 +44,13 @@ type Demand struct {
 
 // Add adds one assertion signed by an agent that has soFar assertions stored,
 // those of this request not counted: the demand counts them itself. An
-// assertion with several signers is added once for each. It returns what the
-// assertion needs.
-func (d *Demand) Add(agent assertion.AgentID, soFar int, trust float64) (need uint64) {
+// assertion with several signers is added once for each.
+func (d *Demand) Add(agent assertion.AgentID, soFar int, trust float64) {
 	if d.added == nil {
 		d.added = map[assertion.AgentID]int{}
 	}
-	need = Need(soFar+d.added[agent], trust)
-	d.hashes += need
+	d.hashes += Need(soFar+d.added[agent], trust)
 	d.added[agent]++
-	return need
 }
 
 // Difficulty is the number of leading zero bits that a proof of work for the

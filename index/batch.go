@@ -27,14 +27,15 @@ const (
 	ParentDiffers                     // a transition that says something else than its parent
 	Outdated                          // an API key's state that does not follow from the one that is there
 	Quarantined                       // a claim that is stored and left out of answers until it is reviewed
-	Unreviewable                      // a transition or co-signature that the content defence would quarantine
+	Held                              // stored before, with all these signers, and left out of answers
+	Unreviewable                      // a co-signature that the content defence would quarantine
 	WorkReused                        // the proof of work has admitted something else before
 	WorkStale                         // the proof of work is too far from the commit time
 )
 
 func (o Outcome) String() string {
 	names := []string{"", "created", "exists", "cosigned", "not_owner", "parent_not_found", "v1_cosign", "too_many_signers", "target_not_found", "parent_differs", "outdated",
-		"quarantined", "unreviewable", "work_reused", "work_stale"}
+		"quarantined", "held", "unreviewable", "work_reused", "work_stale"}
 	if int(o) < len(names) && o > 0 {
 		return names[o]
 	}
@@ -162,9 +163,6 @@ func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Com
 		if outcome == NotOwner && admission.Authority != "" {
 			outcome, ruling = Created, admission.Authority
 		}
-		if outcome == Created && admission.Quarantine {
-			outcome = Unreviewable
-		}
 		if outcome != Created {
 			return outcome, nil
 		}
@@ -184,23 +182,25 @@ func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Com
 	if err := b.create(s); err != nil {
 		return 0, err
 	}
-	switch {
-	case parent != nil:
-		return Created, b.transition(parent, s)
-	case s.claim.Review.Hides():
+	if parent != nil {
+		if err := b.transition(parent, s); err != nil {
+			return 0, err
+		}
+	}
+	if s.claim.Review.Hides() {
 		return Quarantined, nil
 	}
 	return Created, nil
 }
 
-// judgeTransition lets only an owner of a claim move it to another stage, by a
-// claim that says the same: it would else decide on something that it is not
-// about, or add a voice.
+// judgeTransition lets only an owner of a claim move it to another stage, unless
+// an administrator has ruled on it, by a claim that says the same: it would else
+// decide on something that it is not about.
 func judgeTransition(parent *assertion.Claim, a *assertion.Assertion) Outcome {
 	switch {
 	case a.Subject != parent.Subject, a.Predicate != parent.Predicate, a.Object != parent.Object, a.SourceHash != parent.SourceHash:
 		return ParentDiffers
-	case !slices.ContainsFunc(a.Signatures, func(s assertion.Signature) bool { return parent.Owner(s.AgentID) }):
+	case parent.Ruled, !slices.ContainsFunc(a.Signatures, func(s assertion.Signature) bool { return parent.Owner(s.AgentID) }):
 		return NotOwner
 	}
 	return Created
@@ -252,9 +252,6 @@ func (b *Batch) create(s *storedClaim) error {
 	for _, from := range c.DerivedFrom {
 		keys = append(keys, derivedKey(from, s.seq))
 	}
-	if len(c.Findings) > 0 {
-		keys = append(keys, lookup(aboutFinding, question(c.Subject, c.Predicate), o[:]))
-	}
 	for _, k := range keys {
 		if err := b.blind.Set(k, nil, nil); err != nil {
 			return err
@@ -296,8 +293,10 @@ func (b *Batch) save(s *storedClaim) error {
 }
 
 // cosign adds the signers of a that the stored claim does not have yet. A
-// co-signature is a voice at once: one that the content defence would quarantine
-// cannot join a claim that answers show.
+// co-signature cannot be quarantined by itself: one that the content defence
+// would quarantine is refused, unless a reviewer has approved the claim. One that
+// it passes ends a quarantine that nobody has decided on: its signer could state
+// the same in other words, and nobody can hide a claim by stating it first.
 func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit, admission assertion.Admission) (Outcome, error) {
 	s, err := b.load(at)
 	if err != nil {
@@ -310,22 +309,25 @@ func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit, admis
 		}
 	}
 	v2 := slices.ContainsFunc(s.claim.Signatures, func(x assertion.Signature) bool { return x.Version != assertion.SignatureV1 })
-	joined, unchanged := Cosigned, Exists
-	if s.claim.Review.Hides() {
-		joined, unchanged = Quarantined, Quarantined
-	}
 	switch {
+	case len(fresh) == 0 && s.claim.Review.Hides():
+		return Held, nil
 	case len(fresh) == 0:
-		return unchanged, nil
+		return Exists, nil
 	case fresh[0].Version == assertion.SignatureV1 && v2:
 		return V1Cosign, nil
 	case len(fresh)+len(s.claim.Signatures) > assertion.MaxSignatures:
 		return TooManySigners, nil
-	case admission.Quarantine && !s.claim.Review.Hides():
+	case admission.Quarantine && s.claim.Review != assertion.ReviewApproved:
 		return Unreviewable, nil
 	}
 	if outcome, err := b.spend(&admission, c.At); err != nil || outcome != Created {
 		return outcome, err
+	}
+	if s.claim.Review == assertion.ReviewPending {
+		if err := b.release(s, len(s.claim.Signatures)); err != nil {
+			return 0, err
+		}
 	}
 	b.forget(s)
 	for _, signature := range fresh {
@@ -349,13 +351,17 @@ func (b *Batch) cosign(at seq, a *assertion.Assertion, c assertion.Commit, admis
 			}
 		}
 	}
-	return joined, nil
+	if s.claim.Review.Hides() { // a reviewer has rejected it
+		return Quarantined, nil
+	}
+	return Cosigned, nil
 }
 
 // transition gives the parent the child's stage.
 func (b *Batch) transition(parent, child *storedClaim) error {
 	return b.change(parent, func() {
 		parent.claim.Stage = child.claim.Lifecycle
+		parent.claim.Ruled = parent.claim.Ruled || child.claim.Authority != ""
 		parent.moved = true
 	})
 }

@@ -58,9 +58,11 @@ func (d *digest) sum() assertion.Hash { return blake3.Sum256(d[:]) }
 const claimContext = "stemedb 2026 digest claim v1"
 
 // supersededMark is added to the stage of a superseded claim in the digest,
-// reviewMark times its state to that of one that was quarantined.
+// ruledMark to that of one that an administrator ruled on, reviewMark times its
+// state to that of one that was quarantined.
 const (
 	supersededMark = 0x80
+	ruledMark      = 0x40
 	reviewMark     = 0x10
 )
 
@@ -78,6 +80,9 @@ func (x *expander) claim(c *assertion.Claim) *element {
 	stage := byte(c.Stage)
 	if c.Superseded {
 		stage |= supersededMark
+	}
+	if c.Ruled {
+		stage |= ruledMark
 	}
 	stage |= byte(c.Review) * reviewMark
 	x.record = append(append(x.record[:0], c.Hash[:]...), stage)

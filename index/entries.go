@@ -22,6 +22,10 @@ func (b *Batch) Put(e assertion.Entry, record []byte, c assertion.Commit, admiss
 	}
 	outcome, err := b.judge(e, hash, record)
 	ruling := ""
+	switch e.Kind() {
+	case assertion.KindSourceStatus, assertion.KindAlias, assertion.KindLabel, assertion.KindSeeds: // nobody owns what these decide on
+		ruling = admission.Authority
+	}
 	if err == nil && outcome == NotOwner && admission.Authority != "" {
 		outcome, ruling = Created, admission.Authority
 	}
@@ -98,7 +102,7 @@ func (b *Batch) judge(e assertion.Entry, hash assertion.Hash, record []byte) (Ou
 	case *assertion.APIKey:
 		return b.judgeAPIKey(e, record)
 	case *assertion.Decision:
-		return b.judgeDecision(e, record)
+		return b.judgeDecision(e)
 	}
 	// The rest has a newest record, which the same one again does not change.
 	keys := lookups(e, seq{})

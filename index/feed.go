@@ -40,13 +40,14 @@ func (v *View) Feed(after assertion.Position, limit int) (events []assertion.Eve
 		var event assertion.Event
 		hidden := false
 		if claim {
-			event, err = v.claimEvent(s, it.Value())
-			hidden = err == nil && event.Claim.Review.Hides()
+			if hidden = hides(it.Value()); !hidden {
+				event, err = v.claimEvent(s, it.Value())
+			}
 		} else {
 			var e assertion.Recorded[assertion.Entry]
 			e, err = decodeEntry(s, it.Value())
 			err = v.db.explain(err)
-			event = assertion.Event{Commit: e.Commit, Entry: e.Entry}
+			event = assertion.Event{Commit: e.Commit, Entry: e.Entry, Authority: e.Authority}
 			if err == nil {
 				event.Kind = e.Entry.Kind()
 				hidden, err = v.concealed(e.Entry)

@@ -30,7 +30,7 @@ const (
 	spaceLookup    = 'i' // what an entry is about (lookups.go) → its sequence
 	spaceContested = 'n' // ^conflict score, question: questions of several values
 	spaceDispute   = 'q' // question → its place in spaceContested
-	spaceWork      = 'u' // time, agent, nonce, part of a proof of work that was used
+	spaceWork      = 'u' // time, agent, nonce of a proof of work → tag of the request that used it
 	spaceMeta      = 'x' // name → singleton
 )
 

@@ -32,7 +32,7 @@ const (
 	aboutAPIKey       = 'y' // API key's id 0, sequence
 	aboutDecision     = 'q' // claim, sequence
 	aboutReview       = 'w' // state of the review, sequence of the claim
-	aboutFinding      = 'f' // question, ^time ^sequence of a claim with findings
+	aboutFinding      = 'f' // question, value, ^time ^sequence of a claim with findings that is not hidden
 )
 
 func lookup(about byte, parts ...[]byte) []byte {

@@ -186,7 +186,7 @@ func (v *View) rewind(s *storedClaim) (known bool, err error) {
 		c.Signatures, c.SignatureCommits = c.Signatures[:n], c.SignatureCommits[:n]
 	}
 	if c.Review != assertion.NotQuarantined {
-		if c.Review, err = v.reviewThen(c.Hash); err != nil {
+		if c.Review, err = v.reviewThen(s); err != nil {
 			return false, err
 		}
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 
 // judgeDecision wants a claim that was quarantined. The decision that counts
 // already changes nothing.
-func (b *Batch) judgeDecision(d *assertion.Decision, record []byte) (Outcome, error) {
+func (b *Batch) judgeDecision(d *assertion.Decision) (Outcome, error) {
 	target, err := b.find(d.Claim)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
@@ -24,7 +25,7 @@ func (b *Batch) judgeDecision(d *assertion.Decision, record []byte) (Outcome, er
 	case target.claim.Review == d.Review():
 		return Exists, nil
 	}
-	return b.unlessCurrent(lookup(aboutDecision, d.Claim[:]), d.Kind(), record)
+	return Created, nil
 }
 
 // decide lets a decision take effect on its claim.
@@ -40,16 +41,42 @@ func (b *Batch) decide(d *assertion.Decision) error {
 	return b.noteReview(target, was)
 }
 
-// noteReview moves a claim among the lists of reviews, from where it was, and
-// marks its subject: one whose every claim is hidden is not listed.
+// release ends a quarantine by the signature that comes next.
+func (b *Batch) release(s *storedClaim, signature int) error {
+	if err := b.change(s, func() {
+		s.claim.Review = assertion.ReviewApproved
+		s.releasedBy = signature
+	}); err != nil {
+		return err
+	}
+	return b.noteReview(s, assertion.ReviewPending)
+}
+
+// noteReview moves a claim among the lists of reviews, from where it was. It
+// marks the subject of one that is hidden, so that it is not listed if every
+// claim on it is, and keeps findings of those only that are not.
 func (b *Batch) noteReview(s *storedClaim, was assertion.Review) error {
 	c, o := &s.claim, s.order()
 	mark := []byte(nil)
 	if c.Review.Hides() {
 		mark = []byte{byte(c.Review)}
 	}
-	if err := b.blind.Set(key(spaceSubject, []byte(c.Subject), zero, o[:]), mark, nil); err != nil || c.Review == was {
+	if err := b.blind.Set(key(spaceSubject, []byte(c.Subject), zero, o[:]), mark, nil); err != nil {
 		return err
+	}
+	if len(c.Findings) > 0 {
+		value := c.Object.Key()
+		found := lookup(aboutFinding, question(c.Subject, c.Predicate), value[:], o[:])
+		note := b.blind.Set(found, nil, nil)
+		if c.Review.Hides() {
+			note = b.blind.Delete(found, nil)
+		}
+		if note != nil {
+			return note
+		}
+	}
+	if c.Review == was {
+		return nil
 	}
 	if was == assertion.ReviewPending {
 		b.head.pending--
@@ -102,24 +129,41 @@ func (v *View) Decisions(claim assertion.Hash) ([]assertion.Recorded[*assertion.
 
 // reviewThen is the state of the review of a claim that was quarantined, as was
 // known.
-func (v *View) reviewThen(claim assertion.Hash) (assertion.Review, error) {
-	newest, found, err := v.latest(lookup(aboutDecision, claim[:]))
-	if err != nil || !found {
-		return assertion.ReviewPending, err
+func (v *View) reviewThen(s *storedClaim) (assertion.Review, error) {
+	newest, found, err := v.latest(lookup(aboutDecision, s.claim.Hash[:]))
+	switch {
+	case err != nil:
+		return 0, err
+	case !found && s.releasedBy > 0 && s.releasedBy < len(s.claim.Signatures): // of those known then
+		return assertion.ReviewApproved, nil
+	case !found:
+		return assertion.ReviewPending, nil
 	}
 	d, ok := newest.Entry.(*assertion.Decision)
 	if !ok {
-		return 0, v.db.explain(fmt.Errorf("%w: a decision on %s is a %s", ErrCorrupt, claim, newest.Entry.Kind()))
+		return 0, v.db.explain(fmt.Errorf("%w: a decision on %s is a %s", ErrCorrupt, s.claim.Hash, newest.Entry.Kind()))
 	}
 	return d.Review(), nil
 }
 
-// Found returns up to limit visible claims on a question in which the content
-// defence found something, newest first.
-func (v *View) Found(subject, predicate string, limit int) (out []*assertion.Claim, err error) {
-	err = v.db.groups(v.snapshot, lookup(aboutFinding, question(subject, predicate)), orderLen, func(k, _ []byte) (bool, error) {
-		if len(out) == limit {
-			return false, errStop
+// The bounds of Found: the values, and the newest claims of each.
+const (
+	maxFoundValues = 1000
+	maxFoundClaims = 16
+)
+
+// Found returns the newest visible claims on a question in which the content
+// defence found something, up to 16 for each of up to 1,000 values.
+func (v *View) Found(subject, predicate string) (out []*assertion.Claim, err error) {
+	values, claims := 0, 0
+	var last []byte
+	prefix := lookup(aboutFinding, question(subject, predicate))
+	err = v.db.groups(v.snapshot, prefix, orderLen, func(k, _ []byte) (bool, error) {
+		if value := k[:len(k)-orderLen]; !bytes.Equal(value, last) {
+			if values++; values > maxFoundValues {
+				return false, errStop
+			}
+			last, claims = bytes.Clone(value), 0
 		}
 		o, err := orderAtEnd(k)
 		if err != nil {
@@ -129,7 +173,8 @@ func (v *View) Found(subject, predicate string, limit int) (out []*assertion.Cla
 		if err == nil && c != nil && c.Visible() && !c.SourceRetracted {
 			out = append(out, c)
 		}
-		return false, err
+		claims++
+		return claims == maxFoundClaims, err
 	})
 	return out, err
 }
@@ -137,8 +182,9 @@ func (v *View) Found(subject, predicate string, limit int) (out []*assertion.Cla
 // maxForgotten bounds the old proofs of work that one new one forgets.
 const maxForgotten = 16
 
-// spend uses up the proof of work of an admission, at a commit time. Since that
-// never decreases, a proof whose window has passed can be forgotten.
+// spend uses up the proof of work of an admission, at a commit time: it admits
+// the entries of one request, which have one tag. Since commit times never
+// decrease, a proof whose window has passed can be forgotten.
 func (b *Batch) spend(a *assertion.Admission, at uint64) (Outcome, error) {
 	if a.Work == nil {
 		return Created, nil
@@ -146,8 +192,12 @@ func (b *Batch) spend(a *assertion.Admission, at uint64) (Outcome, error) {
 	if !a.Work.Timely(at) {
 		return WorkStale, nil
 	}
-	k := workKey(a.Work, a.Part)
-	_, err := b.db.get(b.recall, k)
+	k := workKey(a.Work)
+	tag := binary.BigEndian.AppendUint64(nil, a.Tag)
+	held, err := b.db.get(b.recall, k)
+	if err == nil && bytes.Equal(held, tag) {
+		return Created, nil
+	}
 	if err == nil {
 		return WorkReused, nil
 	}
@@ -157,15 +207,19 @@ func (b *Batch) spend(a *assertion.Admission, at uint64) (Outcome, error) {
 	if err := b.forgetWork(at); err != nil {
 		return 0, err
 	}
-	b.head.digest.add(b.db.writer.entries.entry(assertion.KindAdmitted, k, ""))
-	return Created, b.recall.Set(k, nil, nil)
+	b.head.digest.add(b.workElement(k, tag))
+	return Created, b.recall.Set(k, tag, nil)
 }
 
-func workKey(w *assertion.Work, part uint16) []byte {
+// workElement is what the digest has of a proof of work.
+func (b *Batch) workElement(k, tag []byte) *element {
+	return b.db.writer.entries.entry(assertion.KindAdmitted, k, string(tag))
+}
+
+func workKey(w *assertion.Work) []byte {
 	k := binary.BigEndian.AppendUint64([]byte{spaceWork}, w.Timestamp)
 	k = append(k, w.Agent[:]...)
-	k = binary.BigEndian.AppendUint64(k, w.Nonce)
-	return binary.BigEndian.AppendUint16(k, part)
+	return binary.BigEndian.AppendUint64(k, w.Nonce)
 }
 
 // forgetWork removes the oldest proofs that can no longer be used. Each new
@@ -179,15 +233,15 @@ func (b *Batch) forgetWork(at uint64) error {
 	if err != nil {
 		return b.db.explain(err)
 	}
-	var old [][]byte
+	var old, tags [][]byte
 	for ok := it.First(); ok && len(old) < maxForgotten; ok = it.Next() {
-		old = append(old, append([]byte(nil), it.Key()...))
+		old, tags = append(old, bytes.Clone(it.Key())), append(tags, bytes.Clone(it.Value()))
 	}
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
 		return b.db.explain(err)
 	}
-	for _, k := range old {
-		b.head.digest.remove(b.db.writer.entries.entry(assertion.KindAdmitted, k, ""))
+	for i, k := range old {
+		b.head.digest.remove(b.workElement(k, tags[i]))
 		if err := b.recall.Delete(k, nil); err != nil {
 			return err
 		}

@@ -133,19 +133,19 @@ func TestQuarantineUntilReviewed(t *testing.T) {
 		t.Fatalf("stored as %s", got)
 	}
 	s.want("pending", s.shown("x"), "0 claims, 0 values, 0 events")
-	if got := s.put(a, 1, held); got != Quarantined {
+	if got := s.put(a, 1, held); got != Held {
 		t.Errorf("the same again is %s: who repeats a write must learn what became of it", got)
 	}
-	if got := s.put(saying(1, "x", "free money"), 1, assertion.Admission{}); got != Quarantined {
-		t.Errorf("a co-signature of a hidden claim is %s", got)
+	if got := s.put(saying(1, "x", "free money"), 1, held); got != Unreviewable {
+		t.Errorf("a co-signature that would be quarantined is %s", got)
 	}
-	s.want("co-signed", s.shown("x"), "0 claims, 0 values, 0 events")
+	s.want("still pending", s.shown("x"), "0 claims, 0 values, 0 events")
 	s.look(func(v *View) {
 		if v.Pending() != 1 {
 			t.Errorf("%d are pending, want 1", v.Pending())
 		}
 		list, err := v.Reviews(assertion.ReviewPending, assertion.Position{}, 10)
-		if err != nil || len(list) != 1 || list[0].Hash != a.ContentHash() || len(list[0].Findings) != 1 || len(list[0].Signatures) != 2 {
+		if err != nil || len(list) != 1 || list[0].Hash != a.ContentHash() || len(list[0].Findings) != 1 || len(list[0].Signatures) != 1 {
 			t.Errorf("pending: %+v, %v", list, err)
 		}
 		claims, _, err := v.Page(assertion.Filter{Subject: "x", Quarantined: true}, "", 10)
@@ -199,18 +199,78 @@ func TestWhatJoinsAClaimCannotBeQuarantined(t *testing.T) {
 	if got := s.put(saying(1, "x", "v"), 1, held); got != Unreviewable {
 		t.Errorf("a co-signature that would be quarantined is %s", got)
 	}
-	child := saying(0, "x", "v")
-	parent := a.ContentHash()
-	child.ParentHash, child.Lifecycle, child.Signatures = &parent, assertion.Approved, nil
-	child.Sign(testKeys[0], shelfTime)
-	if got := s.put(child, 2, held); got != Unreviewable {
-		t.Errorf("a transition that would be quarantined is %s", got)
-	}
 	s.look(func(v *View) {
-		if c, err := v.Get(parent); err != nil || c.Stage != assertion.Proposed || len(c.Signatures) != 1 {
+		if c, err := v.Get(a.ContentHash()); err != nil || len(c.Signatures) != 1 {
 			t.Errorf("it took effect: %+v, %v", c, err)
 		}
 	})
+	// A transition repeats the text and shows it nowhere: it takes effect.
+	if got := s.put(moving(0, a, assertion.Deprecated), 2, held); got != Quarantined {
+		t.Errorf("a transition that would be quarantined is %s", got)
+	}
+	s.want("deprecated", s.shown("x"), "subject, 0 claims, 0 values, 1 events")
+}
+
+// moving is a transition of a claim by a signer.
+func moving(signer int, a *assertion.Assertion, to assertion.Lifecycle) *assertion.Assertion {
+	child, parent := *a, a.ContentHash()
+	child.ParentHash, child.Lifecycle, child.Signatures = &parent, to, nil
+	child.Sign(testKeys[signer], shelfTime)
+	return &child
+}
+
+// Nobody hides a claim by stating it first: another agent whom the defence passes
+// brings it into the answers, for the time from then on. What a reviewer has
+// rejected stays hidden.
+func TestACosignatureEndsAQuarantine(t *testing.T) {
+	s := newShelf(t)
+	a := saying(0, "x", "honest")
+	s.put(a, 0, held)
+	if got := s.put(saying(1, "x", "honest"), 5, assertion.Admission{}); got != Cosigned {
+		t.Fatalf("the co-signature is %s", got)
+	}
+	s.want("released", s.shown("x"), "subject, 1 claims, 1 values, 1 events")
+	s.look(func(v *View) {
+		if v.Pending() != 0 {
+			t.Errorf("%d are pending", v.Pending())
+		}
+		for at, want := range map[uint64]assertion.Review{shelfTime + 4: assertion.ReviewPending, shelfTime + 5: assertion.ReviewApproved} {
+			v.KnownAt(at)
+			if c, err := v.Get(a.ContentHash()); err != nil || c.Review != want {
+				t.Errorf("known at %d: %v, %v, want %s", at-shelfTime, c.Review, err, want)
+			}
+		}
+	})
+	no := &assertion.Decision{Claim: a.ContentHash(), Reviewer: "ops", Reason: "r"}
+	if got := s.put(no, 6, assertion.Admission{}); got != Created {
+		t.Fatalf("the rejection is %s", got)
+	}
+	if got := s.put(saying(2, "x", "honest"), 7, assertion.Admission{}); got != Quarantined {
+		t.Errorf("a co-signature of a rejected claim is %s", got)
+	}
+	s.want("rejected", s.shown("x"), "0 claims, 0 values, 0 events")
+}
+
+// The owner's transitions move the claim and add nothing to answers, and do not
+// undo a ruling.
+func TestTransitionsAreNoStatements(t *testing.T) {
+	s := newShelf(t)
+	a := saying(0, "x", "v")
+	s.put(a, 0, assertion.Admission{})
+	s.put(moving(0, a, assertion.Approved), 1, assertion.Admission{})
+	s.want("approved", s.shown("x"), "subject, 1 claims, 1 values, 2 events")
+	s.put(moving(0, a, assertion.Deprecated), 2, assertion.Admission{})
+	s.want("deprecated", s.shown("x"), "subject, 0 claims, 0 values, 3 events")
+	if got := s.put(moving(1, a, assertion.Rejected), 3, assertion.Admission{Authority: "ops-1"}); got != Created {
+		t.Fatalf("the ruling is %s", got)
+	}
+	if got := s.put(moving(0, a, assertion.UnderReview), 4, assertion.Admission{}); got != NotOwner {
+		t.Errorf("the owner undoes a ruling: %s", got)
+	}
+	if got := s.put(moving(0, a, assertion.UnderReview), 5, assertion.Admission{Authority: "ops-1"}); got != Created {
+		t.Errorf("an administrator takes a ruling back: %s", got)
+	}
+	s.want("ruled", s.shown("x"), "subject, 1 claims, 1 values, 5 events")
 }
 
 func TestFindingsAreFound(t *testing.T) {
@@ -222,11 +282,11 @@ func TestFindingsAreFound(t *testing.T) {
 	s.put(saying(2, "x", "hidden"), 0, held)
 	s.want("flagged", s.shown("x"), "subject, 2 claims, 2 values, 2 events")
 	s.look(func(v *View) {
-		claims, err := v.Found("x", "p", 10)
+		claims, err := v.Found("x", "p")
 		if err != nil || len(claims) != 1 || claims[0].Hash != a.ContentHash() || !slices.Equal(claims[0].Findings, found) {
 			t.Errorf("found: %+v, %v", claims, err)
 		}
-		if claims, err := v.Found("y", "p", 10); err != nil || len(claims) != 0 {
+		if claims, err := v.Found("y", "p"); err != nil || len(claims) != 0 {
 			t.Errorf("found on another question: %+v, %v", claims, err)
 		}
 	})
@@ -291,8 +351,8 @@ func TestAuthority(t *testing.T) {
 
 func TestWorkCountsOnceAndInItsWindow(t *testing.T) {
 	s := newShelf(t)
-	work := func(nonce uint64, part uint16) assertion.Admission {
-		return assertion.Admission{Part: part, Work: &assertion.Work{Agent: assertion.AgentOf(testKeys[0]), Nonce: nonce, Timestamp: shelfTime}}
+	work := func(nonce, tag uint64) assertion.Admission {
+		return assertion.Admission{Tag: tag, Work: &assertion.Work{Agent: assertion.AgentOf(testKeys[0]), Nonce: nonce, Timestamp: shelfTime}}
 	}
 	first := saying(0, "x", "1")
 	for i, c := range []struct {
@@ -303,8 +363,8 @@ func TestWorkCountsOnceAndInItsWindow(t *testing.T) {
 	}{
 		{first, 0, work(1, 0), Created},
 		{first, 1, work(1, 0), Exists}, // a repeated write, not a second use
-		{saying(0, "x", "2"), 2, work(1, 0), WorkReused},
-		{saying(0, "x", "2"), 3, work(1, 1), Created}, // another entry of the same request
+		{saying(0, "x", "2"), 2, work(1, 1), WorkReused},
+		{saying(0, "x", "2"), 3, work(1, 0), Created}, // another entry of the same request
 		{saying(1, "x", "1"), 4, work(1, 1), WorkReused},
 		{saying(1, "x", "1"), 5, work(2, 0), Cosigned},
 		{saying(0, "x", "3"), assertion.WorkWindowSeconds, work(3, 0), Created},

@@ -13,14 +13,17 @@ const storedVersion = 1
 
 // storedClaim is a claim with its sequence, as spaceClaim keeps it: version,
 // stage, flags, committed_at of the claim, number of signatures, per signature
-// its sequence and committed_at; the findings and the authority, the latter with
-// its length in one byte, if the flags say so; then the assertion's record.
+// its sequence and committed_at; the findings, the authority with its
+// length in one byte, and releasedBy in one byte, if the flags say so; then the assertion's record.
 type storedClaim struct {
 	claim assertion.Claim
 	seq   seq
 	// moved says that a transition named the claim once, so that its earlier
 	// stages have to be looked up.
 	moved bool
+	// releasedBy is the number of the signature, from 0, that ended the quarantine;
+	// 0, which is that of the first signer, if none did.
+	releasedBy int
 }
 
 // The flags of a stored claim.
@@ -29,8 +32,9 @@ const (
 	flagMoved
 	flagFindings
 	flagAuthority
-	flagReview // and the bit above it: the state of the review
-	flagsEnd   = flagReview << 2
+	flagReview   // and the bit above it: the state of the review
+	flagRuled    = flagReview << 2
+	flagReleased = flagRuled << 1
 )
 
 // storedHead is the length of a stored claim before its signatures' commits.
@@ -48,6 +52,12 @@ func (s *storedClaim) flags() (f byte) {
 	}
 	if s.claim.Authority != "" {
 		f |= flagAuthority
+	}
+	if s.claim.Ruled {
+		f |= flagRuled
+	}
+	if s.releasedBy > 0 {
+		f |= flagReleased
 	}
 	return f | byte(s.claim.Review)*flagReview
 }
@@ -74,18 +84,22 @@ func (s *storedClaim) encode() ([]byte, error) {
 	if s.claim.Authority != "" {
 		b = append(append(b, byte(len(s.claim.Authority))), s.claim.Authority...)
 	}
+	if s.releasedBy > 0 {
+		b = append(b, byte(s.releasedBy))
+	}
 	return append(b, record...), nil
 }
 
 func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedClaim, error) {
-	if len(b) < storedHead || b[0] != storedVersion || b[2] >= flagsEnd {
+	if len(b) < storedHead || b[0] != storedVersion {
 		return nil, fmt.Errorf("%w: stored claim %x has no known form", ErrCorrupt, q)
 	}
 	flags := b[2]
 	s := &storedClaim{seq: q, moved: flags&flagMoved != 0}
 	s.claim.Stage = assertion.Lifecycle(b[1])
 	s.claim.Superseded = flags&flagSuperseded != 0
-	s.claim.Review = assertion.Review(flags / flagReview)
+	s.claim.Review = assertion.Review(flags / flagReview & 3)
+	s.claim.Ruled = flags&flagRuled != 0
 	s.claim.Commit = assertion.Commit{Position: q.position(), At: binary.BigEndian.Uint64(b[3:])}
 	n := int(b[11])
 	b = b[storedHead:]
@@ -126,5 +140,17 @@ func (s *storedClaim) decodeAdmission(flags byte, b []byte) (rest []byte, err er
 		}
 		s.claim.Authority, b = string(b[1:1+b[0]]), b[1+b[0]:]
 	}
+	if flags&flagReleased != 0 {
+		if len(b) == 0 {
+			return nil, errors.New("the release ends early")
+		}
+		s.releasedBy, b = int(b[0]), b[1:]
+	}
 	return b, nil
+}
+
+// hides reports whether a stored claim is left out of answers for its review,
+// without decoding it.
+func hides(raw []byte) bool {
+	return len(raw) >= storedHead && assertion.Review(raw[2]/flagReview&3).Hides()
 }

@@ -25,6 +25,9 @@ type Event struct {
 	Position    string `json:"position"`
 	Kind        string `json:"kind"`
 	CommittedAt uint64 `json:"committed_at"`
+	// Authority is the id of the admin API key by which an entry that is no claim
+	// decides on what its signer does not own, or nobody does.
+	Authority string `json:"authority,omitempty"`
 
 	// Assertion is a new claim, or for a cosignature the claim with its new
 	// signatures only.

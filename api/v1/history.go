@@ -28,6 +28,9 @@ type Epoch struct {
 	assertion.Epoch
 	// SupersededBy is the epoch that replaces or retracts this one.
 	SupersededBy *assertion.Hash `json:"superseded_by,omitempty"`
+	// Authority is the id of the admin API key by which it supersedes an epoch that
+	// its agent does not own.
+	Authority string `json:"authority,omitempty"`
 	Commit
 }
 
@@ -106,6 +109,8 @@ type SourceChange struct {
 	// Status is active or retracted.
 	Status string `json:"status"`
 	Reason string `json:"reason"`
+	// Authority is the id of the admin API key by which it was made.
+	Authority string `json:"authority,omitempty"`
 	Commit
 }
 
@@ -206,8 +211,11 @@ type TraceNode struct {
 	// Depth is the distance from the root.
 	Depth int `json:"depth"`
 	// Assertion is absent if the cluster does not have the claim: derived_from
-	// may name claims that are kept elsewhere.
-	Assertion     *Assertion     `json:"assertion,omitempty"`
+	// may name claims that are kept elsewhere; and if the content defence hides the
+	// claim, but for the one that was asked for.
+	Assertion *Assertion `json:"assertion,omitempty"`
+	// Review is that of a claim that is hidden: pending or rejected.
+	Review        string         `json:"review,omitempty"`
 	Votes         []Vote         `json:"votes"`
 	Transitions   []Transition   `json:"transitions"`
 	Supersessions []Supersession `json:"supersessions"`
@@ -311,6 +319,8 @@ type ContestedQuestion struct {
 	Share  float64 `json:"share"`
 	Values int     `json:"values"`
 	Voices uint64  `json:"voices"`
+	// Findings are what the content defence found in claims for the leading value.
+	Findings []assertion.Finding `json:"findings,omitempty"`
 }
 
 // SubjectsResponse answers GET /v1/subjects.

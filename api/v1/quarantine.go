@@ -38,5 +38,8 @@ type DecisionRequest struct {
 type DecisionResponse struct {
 	Hash   assertion.Hash `json:"hash"`
 	Review string         `json:"review"`
-	Index  uint64         `json:"index"`
+	// Status is exists if this was decided before, which changes nothing and keeps
+	// the earlier reason; else created.
+	Status Status `json:"status"`
+	Index  uint64 `json:"index"`
 }

@@ -42,19 +42,29 @@ func quarantineListCommand(a *app) *cobra.Command {
 }
 
 func quarantineTable(w io.Writer, got *v1.QuarantineResponse) {
-	row(w, "HASH", "SUBJECT", "PREDICATE", "VALUE", "SIGNER", "FINDINGS", "DECIDED")
+	row(w, "HASH", "SUBJECT", "PREDICATE", "VALUE", "SIGNERS", "FINDINGS", "DECIDED")
 	for i := range got.Claims {
 		c := &got.Claims[i]
 		decided := "–"
 		if n := len(c.Decisions); n > 0 {
 			decided = c.Review + " by " + c.Decisions[n-1].Reviewer
 		}
-		row(w, c.Hash, c.Subject, c.Predicate, c.Object, c.Signatures[0].AgentID.String()[:12], findingList(c.Findings), decided)
+		row(w, c.Hash, c.Subject, c.Predicate, c.Object, signerList(c.Signatures), findingList(c.Findings), decided)
 	}
 	row(w, "pending in all", got.Pending)
 	if got.NextCursor != "" {
 		row(w, "more with", "--cursor "+got.NextCursor)
 	}
+}
+
+// signerList names the first signer and counts the others: an approval makes each
+// of them a voice.
+func signerList(all []v1.Signature) string {
+	name := all[0].AgentID.String()[:12]
+	if len(all) > 1 {
+		name += fmt.Sprintf(" + %d", len(all)-1)
+	}
+	return name
 }
 
 func findingList(all []assertion.Finding) string {

@@ -170,6 +170,12 @@ func claimDetails(w io.Writer, c *v1.Assertion) {
 	row(w, "stage", fmt.Sprintf("%s (stated %s)", c.Lifecycle, c.StatedLifecycle))
 	row(w, "timestamp", time.Unix(int64(c.Timestamp), 0).UTC().Format(time.RFC3339))
 	row(w, "committed", fmt.Sprintf("%s at log index %d", time.Unix(int64(c.CommittedAt), 0).UTC().Format(time.RFC3339), c.LogIndex))
+	if len(c.Findings) > 0 {
+		row(w, "findings", findingList(c.Findings))
+	}
+	if c.Review != "" {
+		row(w, "review", c.Review)
+	}
 	if c.ParentHash != nil {
 		row(w, "parent", *c.ParentHash)
 	}

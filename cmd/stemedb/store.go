@@ -59,6 +59,8 @@ func outcomeOf(o index.Outcome) (api.Outcome, error) {
 		return api.Outdated, nil
 	case index.Quarantined:
 		return api.Quarantined, nil
+	case index.Held:
+		return api.Held, nil
 	case index.Unreviewable:
 		return api.Unreviewable, nil
 	case index.WorkReused:

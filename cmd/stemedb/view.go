@@ -83,8 +83,8 @@ func (v view) Decisions(claim assertion.Hash) ([]assertion.Recorded[*assertion.D
 }
 
 // Found implements api.View.
-func (v view) Found(subject, predicate string, limit int) ([]*assertion.Claim, error) {
-	return translated(v.View.Found(subject, predicate, limit))
+func (v view) Found(subject, predicate string) ([]*assertion.Claim, error) {
+	return translated(v.View.Found(subject, predicate))
 }
 
 // Reviews implements api.View.

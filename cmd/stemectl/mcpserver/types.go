@@ -100,7 +100,7 @@ func claimOf(a *v1.Assertion) Claim {
 	hidden := a.Review != "" && a.Review != assertion.ReviewApproved.String()
 	switch {
 	case hidden:
-		c.Value = withheld
+		c.Subject, c.Predicate, c.Value = withheld, withheld, withheld
 	case a.SourceMetadata != nil:
 		c.Source = a.SourceMetadata
 	}
