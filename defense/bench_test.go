@@ -1,6 +1,7 @@
 package defense_test
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -60,6 +61,32 @@ func BenchmarkInspectFullMemory(b *testing.B) {
 			d.Inspect(&a, defense.Subject{Agent: agent("a"), Trust: 0.5}, 1)
 		}
 	})
+}
+
+// BenchmarkInspectManyAgents measures the honest hot path: 10,000 agents in turn
+// that each state a few different sentences of about 150 characters within the
+// window.
+func BenchmarkInspectManyAgents(b *testing.B) {
+	d, err := defense.New(defense.DefaultConfig())
+	if err != nil {
+		b.Fatal(err)
+	}
+	const agents, each = 10_000, 6
+	ids := make([]defense.Subject, agents)
+	for i := range ids {
+		ids[i] = defense.Subject{Agent: agent(fmt.Sprint(i)), Trust: 0.5}
+	}
+	claims := make([]assertion.Assertion, 4096)
+	for i := range claims {
+		claims[i] = assertion.Assertion{Subject: "Semaglutide:Obesity", Predicate: "adverse_events", Timestamp: uint64(i), Confidence: 0.7,
+			Object: assertion.Text(fmt.Sprintf("In cohort %d the harbour survey reported %sand a decline of %d %%.", i, sentenceOf(i), i%90))}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		// An agent returns after 10,000 claims, and states each sixth in a window.
+		now := 1_780_000_000 + 3600*uint64(i)/(agents*each)
+		d.Inspect(&claims[i%len(claims)], ids[i%agents], now)
+	}
 }
 
 // sentenceOf returns a sentence of twelve words that differs from those of other

@@ -48,7 +48,8 @@ type FloodConfig struct {
 	// without spaces. Lower ones hit the coded values of honest tables.
 	MinWords, MinLetters int
 	// TextsPerAgent and Texts bound the texts remembered, of one agent and in
-	// all. A text takes 0.4 to 0.8 KB, so the default of 65,536 takes up to 50 MB.
+	// all. A text takes 0.3 to 0.8 KB, signed or not, and an agent 0.2 KB: the
+	// default of 65,536 takes up to 52 MB, or 65 if each is of another agent.
 	TextsPerAgent, Texts int
 }
 

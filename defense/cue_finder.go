@@ -26,7 +26,9 @@ type cueFinder struct {
 	// class maps a byte to its column; 0 is for bytes that occur in no cue.
 	class   [256]uint8
 	columns int
-	// next is the state after a state and a column.
+	// next is the state after a state and a column; once complete, the place in
+	// next where the row of that state starts, with all bits inverted if cues end
+	// in it.
 	next []int32
 	// ends are the cues that end in a state.
 	ends [][]cueOf
@@ -94,14 +96,23 @@ func (f *cueFinder) complete() {
 			}
 		}
 	}
+	for i, s := range f.next {
+		f.next[i] = s * int32(f.columns)
+		if len(f.ends[s]) > 0 {
+			f.next[i] = ^f.next[i]
+		}
+	}
 }
 
 // find appends the hits in text to hits.
-func (f *cueFinder) find(text string, hits []cueHit) []cueHit {
-	state := int32(0)
+func (f *cueFinder) find(text []byte, hits []cueHit) []cueHit {
+	row := int32(0)
 	for i := range len(text) {
-		state = f.next[int(state)*f.columns+int(f.class[text[i]])]
-		for _, r := range f.ends[state] {
+		if row = f.next[int(row)+int(f.class[text[i]])]; row >= 0 {
+			continue
+		}
+		row = ^row
+		for _, r := range f.ends[int(row)/f.columns] {
 			hits = append(hits, cueHit{r, i + 1})
 		}
 	}

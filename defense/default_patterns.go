@@ -49,7 +49,7 @@ func disguisePatterns() []Pattern {
 		{Name: "active_markup", Action: Flag,
 			Cues: []string{"<script", "< script", "</script", "javascript:", "onerror", "onload", "onclick", "<iframe"},
 			Expr: `(?i)<\s*/?\s*(?:script|iframe)\b|\bjavascript:\s*\S|<[^>\n]*\bon(?:error|load|click)\s*=`},
-		{Name: "encoded_blob", Action: Flag, AsWritten: true, MinBytes: 120,
+		{Name: "encoded_blob", Action: Flag, AsWritten: true, MinBytes: 120, MinRun: 48,
 			// Upper case, then a few others, over and over: neither words, digests,
 			// DNA nor protein sequences look like that.
 			Expr: `(?:[A-Z]{1,4}[a-z0-9+/]{1,10}){24,}`},

@@ -43,17 +43,30 @@ func newFloodMemory(c FloodConfig) *floodMemory {
 }
 
 // observe judges a text of the agent by those that it sent before, and remembers
-// it.
-func (m *floodMemory) observe(agent assertion.AgentID, o *observation) finding {
+// it. It signs the text only if it must, and outside the lock.
+func (m *floodMemory) observe(agent assertion.AgentID, folded []byte, o *observation) finding {
+	f, ok := m.judge(agent, folded, o)
+	if !ok {
+		o.signature = m.permutations.signature(string(folded))
+		f, _ = m.judge(agent, folded, o)
+	}
+	return f
+}
+
+// judge does what observe does, or nothing and reports false if the text must be
+// signed first.
+func (m *floodMemory) judge(agent assertion.AgentID, folded []byte, o *observation) (finding, bool) {
 	s := &m.shards[agent[0]%numShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, added := s.agent(agent).observe(o, m.config)
-	if added {
+	a := s.agent(agent)
+	before := len(a.texts)
+	f, ok := a.observe(folded, o, m.config, m.permutations)
+	if len(a.texts) > before {
 		s.texts++
 		s.forget(m.config.Texts / numShards)
 	}
-	return f
+	return f, ok
 }
 
 // agent returns the agent's texts and makes it the one heard of last.

@@ -12,9 +12,13 @@ type hit struct {
 	action                 Action
 }
 
+// recent reports whether h counts when o comes in.
+func (h hit) recent(o *observation, c FloodConfig) bool { return h.at+c.WindowSeconds >= o.at }
+
 // observation is a text that comes in.
 type observation struct {
-	*signature
+	// signature is nil until it is needed.
+	signature *signature
 	hit
 }
 
@@ -25,18 +29,52 @@ type finding struct {
 	similarity float64
 }
 
+// maxFolded is the longest text, in bytes, that is remembered without its
+// signature: it takes no more memory than that.
+const maxFolded = signatureBytes
+
 // floodText is a remembered text with the latest claims that held it.
 type floodText struct {
-	signature
+	// folded is the text as compared until there is a signature, then empty.
+	folded    string
+	signature *signature
 	// hits are at most FloodConfig.Copies, oldest first, all with the same text.
 	hits []hit
 }
 
-func (t *floodText) last() hit { return t.hits[len(t.hits)-1] }
+// newFloodText returns a text to remember; without a signature it has at most
+// maxFolded bytes.
+func newFloodText(folded []byte, s *signature, h hit) floodText {
+	t := floodText{signature: s, hits: []hit{h}}
+	if s == nil {
+		t.folded = string(folded)
+	}
+	return t
+}
+
+// signed returns the signature, which from then on takes the place of the text.
+func (t *floodText) signed(p *permutations) *signature {
+	if t.signature == nil {
+		t.signature, t.folded = p.signature(t.folded), ""
+	}
+	return t.signature
+}
+
+// similarity returns the similarity to o, which is signed.
+func (t *floodText) similarity(o *observation, p *permutations) float64 {
+	if t.last().text == o.text {
+		return 1
+	}
+	return t.signed(p).estimate(o.signature)
+}
+
+func (t *floodText) last() *hit { return &t.hits[len(t.hits)-1] }
 
 func (t *floodText) add(h hit, most int) {
-	if len(t.hits) >= most {
+	if n := len(t.hits); n >= most {
 		t.hits = append(t.hits[:0], t.hits[1:]...)
+	} else if n == cap(t.hits) {
+		t.hits = append(make([]hit, 0, min(2*n, most)), t.hits...)
 	}
 	t.hits = append(t.hits, h)
 }
@@ -48,38 +86,44 @@ type agentTexts struct {
 	texts []floodText
 }
 
-// observe judges o and remembers it. The same content gets the same answer
-// again. It reports whether the number of texts grew.
-func (a *agentTexts) observe(o *observation, c FloodConfig) (f finding, grew bool) {
-	same, oldest := -1, 0
-	var near []hit
+// observe judges o, whose text as compared is folded, and remembers it. The same
+// content gets the same answer again. While fewer than Copies claims are recent
+// no text can be one too many, and none is signed unless it is long. If o has to
+// be signed and is not, observe does nothing and reports false.
+func (a *agentTexts) observe(folded []byte, o *observation, c FloodConfig, p *permutations) (finding, bool) {
+	same, oldest, recent := -1, 0, 0
 	for i := range a.texts {
 		t := &a.texts[i]
-		if t.last().at < a.texts[oldest].last().at {
+		last := t.last()
+		if last.at < a.texts[oldest].last().at {
 			oldest = i
 		}
-		similarity := 1.0
-		if t.last().text == o.text {
+		if last.text == o.text {
 			same = i
-		} else if similarity = t.estimate(o.signature); similarity < c.Similarity {
-			continue
 		}
-		f.similarity = max(f.similarity, similarity)
-		for _, h := range t.hits {
-			if h.content == o.content && h.text == o.text {
-				f.action = h.action
-				return f, false
-			}
-			if h.at+c.WindowSeconds >= o.at {
-				near = append(near, h)
+		for k := 0; k < len(t.hits) && recent < c.Copies; k++ {
+			if t.hits[k].recent(o, c) {
+				recent++
 			}
 		}
 	}
-	if len(near) >= c.Copies {
-		f.action = Quarantine
-		if setPhrases(near, o) {
-			f.action = Flag
+	if same >= 0 {
+		for _, h := range a.texts[same].hits {
+			if h.content == o.content {
+				return finding{h.action, 1}, true
+			}
 		}
+	}
+	var f finding
+	crowded := recent >= c.Copies
+	if o.signature == nil && (crowded || len(folded) > maxFolded) {
+		if same < 0 {
+			return f, false
+		}
+		o.signature = a.texts[same].signed(p)
+	}
+	if crowded {
+		f = a.compare(o, c, p)
 	}
 	h := o.hit
 	h.action = f.action
@@ -87,12 +131,40 @@ func (a *agentTexts) observe(o *observation, c FloodConfig) (f finding, grew boo
 	case same >= 0:
 		a.texts[same].add(h, c.Copies)
 	case len(a.texts) < c.TextsPerAgent:
-		a.texts = append(a.texts, floodText{*o.signature, []hit{h}})
-		return f, true
+		a.texts = append(a.texts, newFloodText(folded, o.signature, h))
 	default:
-		a.texts[oldest] = floodText{*o.signature, []hit{h}}
+		a.texts[oldest] = newFloodText(folded, o.signature, h)
 	}
-	return f, false
+	return f, true
+}
+
+// compare judges o by its near-copies in recent claims.
+func (a *agentTexts) compare(o *observation, c FloodConfig, p *permutations) (f finding) {
+	var near []hit
+	for i := range a.texts {
+		t := &a.texts[i]
+		similar := false
+		for _, h := range t.hits {
+			if !h.recent(o, c) {
+				continue
+			}
+			if similar = similar || t.similarity(o, p) >= c.Similarity; !similar {
+				break
+			}
+			near = append(near, h)
+		}
+	}
+	if len(near) < c.Copies {
+		return f
+	}
+	f.action = Quarantine
+	if setPhrases(near, o) {
+		f.action = Flag
+	}
+	for i := range a.texts {
+		f.similarity = max(f.similarity, a.texts[i].similarity(o, p))
+	}
+	return f
 }
 
 // setPhrases reports whether near and o look like a table that draws on a few

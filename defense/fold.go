@@ -1,6 +1,7 @@
 package defense
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +24,24 @@ func fold(text string) string {
 	}, norm.NFKC.String(text))
 }
 
-func isASCII(s string) bool {
+// appendFolded appends the folded text to b.
+func appendFolded(b, text []byte) []byte {
+	if !isASCII(text) {
+		return append(b, fold(string(text))...)
+	}
+	b = slices.Grow(b, len(text))
+	for _, c := range text {
+		b = append(b, lowerASCII(c))
+	}
+	return b
+}
+
+func isASCII[T string | []byte](s T) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if s[0]|s[1]|s[2]|s[3]|s[4]|s[5]|s[6]|s[7] >= utf8.RuneSelf {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false

@@ -1,11 +1,15 @@
 package defense
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
+
+// skeleton returns the bare words of folded text.
+func skeleton(folded string) string { return string(appendSkeleton(nil, []byte(folded))) }
 
 func TestSkeleton(t *testing.T) {
 	for in, want := range map[string]string{
@@ -49,7 +53,7 @@ func TestWindow(t *testing.T) {
 		s := rapid.String().Draw(t, "s")
 		low := rapid.IntRange(-5, len(s)).Draw(t, "low")
 		high := rapid.IntRange(max(low, 0), len(s)+5).Draw(t, "high")
-		w := window(s, low, high)
+		w := string(window([]byte(s), low, high))
 		if !utf8.ValidString(w) || len(w) < min(high, len(s))-max(low, 0) {
 			t.Fatalf("%q[%d:%d] gave %q", s, low, high, w)
 		}
@@ -66,7 +70,7 @@ func TestCueFinder(t *testing.T) {
 		}
 		text := rapid.StringMatching(`[abcd]{0,40}`).Draw(t, "text")
 		got := map[cueHit]bool{}
-		for _, h := range newCueFinder(cues).find(text, nil) {
+		for _, h := range newCueFinder(cues).find([]byte(text), nil) {
 			got[h] = true
 		}
 		for i, c := range texts {
@@ -78,6 +82,32 @@ func TestCueFinder(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHasRun compares with a search for the run, and holds what the pattern of
+// encoded text says of its matches.
+func TestHasRun(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[ab \n]{0,30}`).Draw(t, "text")
+		n := rapid.IntRange(0, 8).Draw(t, "n")
+		want := n == 0
+		for _, f := range strings.Fields(text) {
+			want = want || len(f) >= n
+		}
+		if hasRun([]byte(text), n) != want {
+			t.Fatalf("%q, %d: want %v", text, n, want)
+		}
+	})
+	for _, p := range DefaultPatterns() {
+		if p.MinRun == 0 {
+			continue
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			if text := rapid.StringMatching(p.Expr).Draw(t, "match"); !hasRun([]byte(text), p.MinRun) {
+				t.Fatalf("%s matches %q", p.Name, text)
+			}
+		})
+	}
 }
 
 // TestLookAlikesPairUp: each letter has one Latin letter.

@@ -17,7 +17,7 @@ func mix(x uint64) uint64 {
 // hashText returns the FNV-1a hash of s, mixed. It identifies texts within one
 // agent's memory, where a collision made on purpose would only make two texts of
 // that agent count as one.
-func hashText(s string) uint64 {
+func hashText[T string | []byte](s T) uint64 {
 	h := uint64(fnvOffset)
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * fnvPrime

@@ -43,21 +43,62 @@ func newPermutations() *permutations {
 	return &p
 }
 
+// shinglesAtOnce is how many shingles go through the permutations together.
+const shinglesAtOnce = 128
+
 // minima are the least values of each permutation over a set of shingles.
 type minima [numHashes]uint32
 
-func (p *permutations) minima(t shingleText) *minima {
-	var m minima
-	for i := range m {
-		m[i] = math.MaxUint32
+// minima returns those of a text as compared.
+func (p *permutations) minima(folded string) minima {
+	// The least 64-bit value has the least upper half.
+	var least [numHashes]uint64
+	for i := range least {
+		least[i] = math.MaxUint64
 	}
-	t.shingles(func(x uint64) {
-		for i := range m {
-			m[i] = min(m[i], uint32((p.a[i]*x+p.b[i])>>32))
+	var batch [shinglesAtOnce]uint64
+	n := 0
+	shingles(folded, func(x uint64) {
+		if n == len(batch) {
+			p.lower(&least, batch[:])
+			n = 0
 		}
+		batch[n] = x
+		n++
 	})
-	return &m
+	p.lower(&least, batch[:n])
+	var m minima
+	for i, v := range least {
+		m[i] = uint32(v >> 32)
+	}
+	return m
 }
+
+// lower brings least down to the values of xs, four permutations at a time: they
+// wait for each other less than the values of one do.
+func (p *permutations) lower(least *[numHashes]uint64, xs []uint64) {
+	for i := 0; i < numHashes; i += 4 {
+		a0, a1, a2, a3 := p.a[i], p.a[i+1], p.a[i+2], p.a[i+3]
+		b0, b1, b2, b3 := p.b[i], p.b[i+1], p.b[i+2], p.b[i+3]
+		v0, v1, v2, v3 := least[i], least[i+1], least[i+2], least[i+3]
+		for _, x := range xs {
+			v0 = min(v0, a0*x+b0)
+			v1 = min(v1, a1*x+b1)
+			v2 = min(v2, a2*x+b2)
+			v3 = min(v3, a3*x+b3)
+		}
+		least[i], least[i+1], least[i+2], least[i+3] = v0, v1, v2, v3
+	}
+}
+
+// signature returns the signature of a text as compared.
+func (p *permutations) signature(folded string) *signature {
+	m := p.minima(folded)
+	return m.signature()
+}
+
+// signatureBytes is what a signature takes.
+const signatureBytes = 2*numHashes + 4*numBands
 
 // signature is what is kept of the minima: 16 bits of each, which agree by
 // chance once in 65,536 times (Li and König 2010), and the bands.

@@ -19,13 +19,13 @@ func (d *Defense) nearCopy(a *assertion.Assertion, t claimText, s Subject, now u
 	if d.flood == nil || !t.prose || len(t.object) < c.MinLetters {
 		return Reason{}, false
 	}
-	text := newShingleText(t.object)
+	var buf [maxFolded]byte
+	text := newShingleText(t.object, buf[:0])
 	if !text.comparable(c) {
 		return Reason{}, false
 	}
-	found := d.flood.observe(s.Agent, &observation{
-		signature: d.flood.permutations.minima(text).signature(),
-		hit:       hit{at: now, content: contentKey(a), text: text.hash(), subject: hashText(t.subject)},
+	found := d.flood.observe(s.Agent, text.folded, &observation{
+		hit: hit{at: now, content: contentKey(a), text: hashText(text.folded), subject: hashText(t.subject)},
 	})
 	if found.action == Pass {
 		return Reason{}, false

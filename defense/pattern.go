@@ -29,6 +29,9 @@ type Pattern struct {
 	// MinBytes is the length of the shortest match, for long ones: a shorter text
 	// is not tried.
 	MinBytes int `json:"min_bytes,omitempty"`
+	// MinRun is the length of a run of bytes above the space that every match
+	// holds: a text without one is not tried.
+	MinRun int `json:"min_run,omitempty"`
 	// AsWritten tries the expression on the text as written only, for patterns
 	// about the writing itself.
 	AsWritten bool `json:"as_written,omitempty"`
@@ -49,8 +52,8 @@ func (p Pattern) compile() (*regexp.Regexp, error) {
 	if p.Action != Flag && p.Action != Quarantine {
 		faults = append(faults, fmt.Errorf("pattern %q: the action is %v, not flag or quarantine", p.Name, p.Action))
 	}
-	if p.Within < 0 || p.MinBytes < 0 || p.Within > 0 && len(p.Cues) == 0 {
-		faults = append(faults, fmt.Errorf("pattern %q: within %d, min_bytes %d and %d cues do not go together", p.Name, p.Within, p.MinBytes, len(p.Cues)))
+	if p.Within < 0 || p.MinBytes < 0 || p.MinRun < 0 || p.Within > 0 && len(p.Cues) == 0 {
+		faults = append(faults, fmt.Errorf("pattern %q: within %d, min_bytes %d, min_run %d and %d cues do not go together", p.Name, p.Within, p.MinBytes, p.MinRun, len(p.Cues)))
 	}
 	for _, c := range p.Cues {
 		if c == "" || c != fold(c) && !hidden(c) {

@@ -99,14 +99,24 @@ func (s *tokenScan) quality(enough int, trust float64) Quality {
 	return q
 }
 
+// countLog holds n log2 n of small n.
+var countLog = func() (t [128]float64) {
+	for n := 1; n < len(t); n++ {
+		t[n] = float64(n) * math.Log2(float64(n))
+	}
+	return t
+}()
+
 // entropy returns the normalised Shannon entropy of the sound characters.
 func (s *tokenScan) entropy() float64 {
 	if s.sound < fewChars {
 		return 1
 	}
 	n, sum := float64(s.sound), 0.0
-	for _, count := range s.counts {
-		if count > 0 {
+	for _, count := range s.counts['0':] { // no digit or letter is below it
+		if count < uint32(len(countLog)) {
+			sum += countLog[count]
+		} else {
 			sum += float64(count) * math.Log2(float64(count))
 		}
 	}

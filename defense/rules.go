@@ -3,6 +3,7 @@ package defense
 import (
 	"fmt"
 	"regexp"
+	"sync"
 )
 
 // maxMatchBytes bounds the text of one claim that goes through expressions, at
@@ -22,6 +23,8 @@ type rule struct {
 	second bool
 	// minBytes is the length of the shortest text worth trying.
 	minBytes int
+	// minRun is the run of bytes above the space that such a text has.
+	minRun int
 	// writtenOnly keeps a pattern from folded texts and skeletons.
 	writtenOnly bool
 }
@@ -49,10 +52,13 @@ type ruleSet struct {
 	rules  []rule
 	cues   *cueFinder
 	always []int
+	// matchers are *matcher, to use again.
+	matchers sync.Pool
 }
 
 func newRuleSet(c Config) (*ruleSet, error) {
 	s := &ruleSet{}
+	s.matchers.New = func() any { return newMatcher(s) }
 	var cues []cue
 	for _, p := range c.Patterns {
 		expr, err := p.compile()
@@ -60,7 +66,7 @@ func newRuleSet(c Config) (*ruleSet, error) {
 			return nil, err
 		}
 		cues = s.add(cues, rule{name: p.Name, code: CodePattern, action: p.Action, expr: expr,
-			within: p.Within, minBytes: p.MinBytes, writtenOnly: p.AsWritten,
+			within: p.Within, minBytes: p.MinBytes, minRun: p.MinRun, writtenOnly: p.AsWritten,
 			detail: fmt.Sprintf("matches the known pattern %q", p.Name)}, p.Cues, nil)
 	}
 	if c.InjectionRule {
@@ -96,12 +102,24 @@ func (s *ruleSet) add(cues []cue, r rule, first, second []string) []cue {
 // match returns a reason for each rule that the text matches as written, folded
 // or as a skeleton: patterns in the order of the configuration, then injection.
 func (s *ruleSet) match(t claimText) []Reason {
-	m := matcher{set: s, budget: maxMatchBytes}
-	raw := t.lines()
-	folded := fold(raw)
-	m.read(raw, folded, asWritten)
-	m.read(folded, folded, asFolded)
-	bare := skeleton(folded)
-	m.read(bare, bare, asSkeleton)
+	m := s.matchers.Get().(*matcher)
+	defer m.release()
+	m.written = t.appendLines(m.written[:0])
+	m.folded = appendFolded(m.folded[:0], m.written)
+	// Cues are lower-case: in a text as written they are looked for in its folded
+	// form, unless it is not ASCII; then only the cues that are invisible
+	// characters or parts of other alphabets count.
+	if isASCII(m.written) {
+		m.find(m.folded)
+		m.read(m.written, asWritten)
+	} else {
+		m.find(m.written)
+		m.read(m.written, asWritten)
+		m.find(m.folded)
+	}
+	m.read(m.folded, asFolded)
+	m.bare = appendSkeleton(m.bare[:0], m.folded)
+	m.find(m.bare)
+	m.read(m.bare, asSkeleton)
 	return m.reasons()
 }

@@ -1,6 +1,8 @@
 package defense
 
 import (
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -24,13 +26,14 @@ const (
 // and digits only, with single spaces between words, so that punctuation, case
 // and spacing make no other text of it.
 type shingleText struct {
-	runes []rune
-	words int
+	folded []byte
+	words  int
 	// letters counts letters, wide those of scripts without spaces.
 	letters, wide int
 }
 
-func newShingleText(text string) shingleText {
+// newShingleText reads text into buf, which is empty, or into a larger one.
+func newShingleText(text string, buf []byte) shingleText {
 	if len(text) > maxShingleBytes {
 		end := maxShingleBytes
 		for !utf8.RuneStart(text[end]) {
@@ -38,24 +41,41 @@ func newShingleText(text string) shingleText {
 		}
 		text = text[:end]
 	}
-	t := shingleText{runes: make([]rune, 0, len(text)+1)}
+	if !isASCII(text) {
+		text = fold(text)
+	}
+	t := shingleText{folded: slices.Grow(buf, len(text))}
 	gap := true
-	for _, r := range fold(text) {
-		if !isTokenRune(r) {
+	for i := 0; i < len(text); {
+		r, size := rune(tokenByte[text[i]]), 1
+		if text[i] >= utf8.RuneSelf {
+			if r, size = utf8.DecodeRuneInString(text[i:]); !isTokenRune(r) {
+				r = 0
+			}
+		}
+		i += size
+		if r == 0 {
 			gap = true
 			continue
 		}
 		if gap {
 			if t.words > 0 {
-				t.runes = append(t.runes, ' ')
+				t.folded = append(t.folded, ' ')
 			}
 			t.words++
 			gap = false
 		}
-		t.runes = append(t.runes, r)
-		if r < utf8.RuneSelf && isLower(byte(r)) || r >= utf8.RuneSelf && unicode.IsLetter(r) {
+		if r < utf8.RuneSelf {
+			t.folded = append(t.folded, byte(r))
+			if r >= 'a' {
+				t.letters++
+			}
+			continue
+		}
+		t.folded = utf8.AppendRune(t.folded, r)
+		if unicode.IsLetter(r) {
 			t.letters++
-			if r >= utf8.RuneSelf && isWide(r) {
+			if isWide(r) {
 				t.wide++
 			}
 		}
@@ -69,43 +89,35 @@ func (t shingleText) comparable(c FloodConfig) bool {
 	return t.words >= c.MinWords && t.letters >= c.MinLetters || 2*t.wide >= c.MinLetters
 }
 
-// hash identifies the text as it is compared.
-func (t shingleText) hash() uint64 {
-	h := uint64(fnvOffset)
-	for _, r := range t.runes {
-		h = (h ^ uint64(r)) * fnvPrime
-	}
-	return mix(h)
-}
-
-// shingles calls yield with the hash of each shingle, repetitions included.
-func (t shingleText) shingles(yield func(uint64)) {
-	if t.words < wordShingles {
-		t.charShingles(yield)
+// shingles calls yield with the hash of each shingle of a folded text,
+// repetitions included.
+func shingles(folded string, yield func(uint64)) {
+	if strings.Count(folded, " ") < wordShingles-1 {
+		charShingles(folded, yield)
 		return
 	}
 	var window [shingleLen]uint64
-	word, n := uint64(fnvOffset), 0
-	end := func() {
-		window[0], window[1], window[2] = window[1], window[2], mix(word)
+	n := 0
+	for word := range strings.SplitSeq(folded, " ") {
+		h := uint64(fnvOffset)
+		for _, r := range word {
+			h = (h ^ uint64(r)) * fnvPrime
+		}
+		window[0], window[1], window[2] = window[1], window[2], mix(h)
 		if n++; n >= shingleLen {
 			yield(mix(window[0] + mix(window[1]+mix(window[2]))))
 		}
-		word = fnvOffset
 	}
-	for _, r := range t.runes {
-		if r == ' ' {
-			end()
-			continue
-		}
-		word = (word ^ uint64(r)) * fnvPrime
-	}
-	end()
 }
 
 // charShingles packs three code points of 21 bits, which no two shingles share.
-func (t shingleText) charShingles(yield func(uint64)) {
-	for i := shingleLen; i <= len(t.runes); i++ {
-		yield(mix(uint64(t.runes[i-3])<<42 | uint64(t.runes[i-2])<<21 | uint64(t.runes[i-1])))
+func charShingles(folded string, yield func(uint64)) {
+	const all = 1<<(21*shingleLen) - 1
+	packed, n := uint64(0), 0
+	for _, r := range folded {
+		packed = (packed<<21 | uint64(r)) & all
+		if n++; n >= shingleLen {
+			yield(mix(packed))
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package defense
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -11,20 +12,27 @@ import (
 // gaps.
 const spacedLetters = 4
 
-// skeleton returns folded text as bare words, for whoever hides a phrase from
-// an exact comparison: accents dropped from Latin letters, look-alike letters
-// made Latin, digits that stand for letters inside a word replaced, anything
-// else between words a single space, and letters with gaps ("i g n o r e")
-// closed up. Line ends stay.
+// appendSkeleton appends folded text to out, which is empty, as bare words, for
+// whoever hides a phrase from an exact comparison: accents dropped from Latin
+// letters, look-alike letters made Latin, digits that stand for letters inside a
+// word replaced, anything else between words a single space, and letters with
+// gaps ("i g n o r e") closed up. Line ends stay.
 //
 // It is read beside the folded text, never instead of it: other alphabets do not
 // survive it.
-func skeleton(folded string) string {
+func appendSkeleton(out, folded []byte) []byte {
 	if !isASCII(folded) {
-		folded = norm.NFD.String(folded)
+		folded = norm.NFD.Bytes(folded)
 	}
-	s := skeletonWriter{out: make([]byte, 0, len(folded)+1)}
-	for i, r := range folded {
+	s := skeletonWriter{out: slices.Grow(out, len(folded)+1)}
+	for i := 0; i < len(folded); {
+		if n := asciiLetters(folded[i:]); n > 0 {
+			s.letters(folded[i : i+n])
+			i += n
+			continue
+		}
+		r, size := utf8.DecodeRune(folded[i:])
+		i += size
 		switch {
 		case unicode.Is(unicode.Mn, r):
 			if r >= utf8.RuneSelf && !s.latin {
@@ -37,7 +45,7 @@ func skeleton(folded string) string {
 			s.out = append(s.out, '\n')
 		case isTokenRune(r):
 			s.letter(latinLookAlike(r))
-		case (r == '@' || r == '$') && s.runes > 0 && i+1 < len(folded) && isLower(folded[i+1]):
+		case (r == '@' || r == '$') && s.runes > 0 && i < len(folded) && isLower(folded[i]):
 			s.letter(r)
 		default:
 			s.endWord()
@@ -46,7 +54,17 @@ func skeleton(folded string) string {
 	}
 	s.endWord()
 	s.endLetters()
-	return string(s.out)
+	return s.out
+}
+
+// asciiLetters returns how many ASCII letters and digits s starts with.
+func asciiLetters(s []byte) int {
+	for i := range len(s) {
+		if tokenByte[s[i]] == 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // skeletonWriter builds the words one by one.
@@ -63,13 +81,34 @@ type skeletonWriter struct {
 	singles, singlesAt int
 }
 
-func (s *skeletonWriter) letter(r rune) {
-	if s.runes == 0 {
-		if n := len(s.out); n > 0 && s.out[n-1] != '\n' && s.out[n-1] != ' ' {
-			s.out = append(s.out, ' ')
-		}
-		s.start = len(s.out)
+// startWord puts a space before a new word.
+func (s *skeletonWriter) startWord() {
+	if s.runes > 0 {
+		return
 	}
+	if n := len(s.out); n > 0 && s.out[n-1] != '\n' && s.out[n-1] != ' ' {
+		s.out = append(s.out, ' ')
+	}
+	s.start = len(s.out)
+}
+
+// letters adds lower-case ASCII letters and digits.
+func (s *skeletonWriter) letters(text []byte) {
+	s.startWord()
+	s.runes += len(text)
+	for i := range len(text) {
+		if isLower(text[i]) {
+			s.alpha = true
+		} else {
+			s.coded = true
+		}
+	}
+	s.out = append(s.out, text...)
+	s.latin = true
+}
+
+func (s *skeletonWriter) letter(r rune) {
+	s.startWord()
 	s.runes++
 	if r >= utf8.RuneSelf || isLower(byte(r)) {
 		s.alpha = true

@@ -30,18 +30,13 @@ func readText(a *assertion.Assertion) claimText {
 	return t
 }
 
-// lines returns every part on a line of its own, with a line end before the
-// first: a rule knows the start of a part by it.
-func (t claimText) lines() string {
-	var b strings.Builder
-	b.Grow(4 + len(t.subject) + len(t.predicate) + len(t.object) + len(t.notes))
-	for _, part := range []string{t.subject, t.predicate, t.object} {
-		b.WriteByte('\n')
-		b.WriteString(part)
+// appendLines appends every part on a line of its own, with a line end before
+// the first: a rule knows the start of a part by it.
+func (t claimText) appendLines(b []byte) []byte {
+	for _, part := range []string{t.subject, t.predicate, t.object, t.notes} {
+		b = append(append(b, '\n'), part...)
 	}
-	b.WriteByte('\n')
-	b.WriteString(t.notes)
-	return b.String()
+	return b
 }
 
 // jsonStrings returns the member names and the strings of a JSON text in RFC

@@ -32,7 +32,7 @@ type tokenScan struct {
 	letters, upper int
 	// counts are the occurrences of the sound characters, folded to 256 classes:
 	// ASCII in lower case, and the low seven bits of any other.
-	counts [256]int
+	counts [256]uint32
 	recent [recentWords]uint64
 	tokens int
 }
@@ -46,7 +46,7 @@ func (s *tokenScan) add(text string) {
 			r, size = utf8.DecodeRuneInString(text[i:])
 		}
 		switch {
-		case isTokenRune(r):
+		case tokenByte[text[i]] != 0 || r >= utf8.RuneSelf && isTokenRune(r):
 			s.endSymbols(symbols)
 			symbols = 0
 			size = tokenLen(text[i:])
@@ -86,7 +86,7 @@ func (s *tokenScan) token(token string) {
 	for i := 0; i < len(token); {
 		c := token[i]
 		if c < utf8.RuneSelf {
-			s.counts[lowerASCII(c)]++
+			s.counts[tokenByte[c]]++
 			i++
 			continue
 		}
@@ -127,12 +127,19 @@ func scanNotes(notes string) (*tokenScan, bool) {
 
 // tokenLen returns the bytes of the token that s starts with.
 func tokenLen(s string) int {
-	for i, r := range s {
-		if !isTokenRune(r) {
-			return i
+	i := 0
+	for i < len(s) {
+		if tokenByte[s[i]] != 0 {
+			i++
+			continue
 		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r < utf8.RuneSelf || !isTokenRune(r) {
+			break
+		}
+		i += size
 	}
-	return len(s)
+	return i
 }
 
 func isTokenRune(r rune) bool {
@@ -141,6 +148,16 @@ func isTokenRune(r rune) bool {
 	}
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) && !unicode.Is(unicode.Variation_Selector, r)
 }
+
+// tokenByte is the lower case of an ASCII letter or digit, 0 for any other byte.
+var tokenByte = func() (t [256]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		if isTokenRune(rune(c)) {
+			t[c] = lowerASCII(c)
+		}
+	}
+	return t
+}()
 
 func isSpace(r rune) bool {
 	return r <= ' ' || r >= utf8.RuneSelf && unicode.IsSpace(r)

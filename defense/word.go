@@ -63,8 +63,8 @@ func readWord(token string) word {
 		if r != last {
 			last, run = r, 0
 		}
-		if run++; !unicode.IsDigit(r) {
-			w.run = max(w.run, run)
+		if run++; run > w.run && !unicode.IsDigit(r) {
+			w.run = run
 		}
 		if isVowel(r) {
 			w.vowels++
@@ -164,7 +164,8 @@ unit:
 // vowels, and the rest is not held against its language.
 func isVowel(r rune) bool {
 	if r < utf8.RuneSelf {
-		return strings.IndexByte("aeiouy", byte(r)) >= 0
+		const vowels = 1 | 1<<('e'-'a') | 1<<('i'-'a') | 1<<('o'-'a') | 1<<('u'-'a') | 1<<('y'-'a')
+		return r >= 'a' && vowels>>(r-'a')&1 == 1
 	}
 	return unicode.Is(unicode.Latin, r) || strings.ContainsRune("аеёиоуыэюяіїє", r)
 }
