@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
@@ -59,6 +60,7 @@ type gate struct {
 	lastUsed    sync.Map   // id → *atomic.Uint64, unix seconds
 	established established
 	laidOut     laidOut
+	watching    watchers
 }
 
 // authorize lets a request through, or refuses it before anything of it is
@@ -90,6 +92,22 @@ func (s *Server) authorize(c echo.Context, demand auth.Access) error {
 		return &fault{code: v1.CodeForbidden, detail: fmt.Sprintf("the key %s has the role %s, this takes %s", key.ID, key.Role, demand.Role()), fix: "use a key with that role"}
 	}
 	return s.inScope(c, key, demand)
+}
+
+// stillAllowed is nil as long as the key that a long request was let through with
+// is good.
+func (s *Server) stillAllowed(c echo.Context) error {
+	if keyOf(c) == nil {
+		return nil
+	}
+	standing, err := s.standing(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if _, err := standing.ring.Identify(presented(c.Request()), s.now()); err != nil {
+		return keyFault(err)
+	}
+	return nil
 }
 
 // presented is the secret that a request brings, "" if none.
@@ -127,9 +145,9 @@ func (s *Server) inScope(c echo.Context, key *assertion.APIKey, demand auth.Acce
 		if c.QueryParam("aliases") != "false" && c.QueryParam("lens") != "" || c.QueryParam("aliases") == "true" || c.Path() != "/v1/query" && c.QueryParam("aliases") != "false" {
 			return outOfScope("aliases", fmt.Sprintf("%v: the key %s is restricted to subjects that begin with %q, and aliases may lead to others", auth.ErrOutOfScope, key.ID, key.SubjectPrefix), "ask with aliases=false")
 		}
-		subject = strings.TrimSuffix(c.QueryParam("subject"), "*")
+		subject = norm.NFC.String(strings.TrimSuffix(c.QueryParam("subject"), "*"))
 	case "/v1/subjects":
-		subject = strings.TrimSuffix(c.QueryParam("prefix"), "*")
+		subject = norm.NFC.String(strings.TrimSuffix(c.QueryParam("prefix"), "*"))
 	case "/v1/lenses", "/v1/assert/prepare", "/v1/admission/status":
 		return nil
 	default:

@@ -145,11 +145,41 @@ func (s *Server) changeKey(c echo.Context, change func(*assertion.APIKey)) error
 		return err
 	}
 	change(key)
+	if err := s.keepAnAdmin(c, key); err != nil {
+		return err
+	}
 	index, err := s.storeKey(c, key)
 	if err != nil {
 		return err
 	}
 	return s.ok(c, v1.KeyResponse{Key: s.shown(key), Index: index})
+}
+
+// keepAnAdmin refuses to take the role or the validity from the last admin key
+// that does not expire: nothing would bring one back.
+func (s *Server) keepAnAdmin(c echo.Context, changed *assertion.APIKey) error {
+	keeps := func(k *assertion.APIKey) bool { return k.Role == assertion.RoleAdmin && !k.Revoked && k.ExpiresAt == 0 }
+	if keeps(changed) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	defer cancel()
+	keys, _, err := s.readKeys(ctx, Consistency{})
+	if err != nil {
+		return err
+	}
+	was := false
+	for _, k := range keys {
+		if k.ID == changed.ID {
+			was = keeps(k)
+		} else if keeps(k) {
+			return nil
+		}
+	}
+	if !was {
+		return nil
+	}
+	return &fault{code: v1.CodeKeyConflict, field: "id", detail: "this is the last admin key that does not expire", fix: "create another one first"}
 }
 
 // rotateKey is POST /v1/keys/:id/rotate.

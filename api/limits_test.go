@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -419,4 +420,155 @@ func TestStatusWithoutLimits(t *testing.T) {
 	if own.AgentID != alice {
 		t.Errorf("a bound key asks for %s", own.AgentID)
 	}
+}
+
+// Replays in great number, while their outcome is not known yet, of what is
+// hidden, or of votes, leave their agent's quota and breaker as they are.
+func TestReplaysOfEveryKindAreTheSenders(t *testing.T) {
+	f := limited(t, api.Limits{Meter: auth.NewMeter(), Breakers: auth.NewBreakers()})
+	s := new(screen)
+	screened := unattached(t, s.option, func(c *api.Config) { c.Auth.Enabled = true })
+	screened.server.Attach("n1", f.store)
+	victim := assertion.AgentOf(key("victim"))
+	own := f.newKey(v1.KeyRequest{Role: assertion.RoleWrite, AgentID: &victim}).Secret
+	hidden := signed(saying("poison"), "victim")
+	read[v1.AssertResponse](t, screened.do(http.MethodPost, "/v1/assert", text(t, hidden), jsonType, "X-API-Key: "+own), http.StatusAccepted)
+	var stored []*assertion.Assertion
+	for i := range 300 {
+		stored = append(stored, numbered(i, "victim"))
+	}
+	if w := f.do(http.MethodPost, "/v1/assert/batch", lines(t, stored...), ndjsonType, "X-API-Key: "+own); w.Code != http.StatusOK {
+		t.Fatal(w.Code, w.Body)
+	}
+	theVote := vote("victim", stored[0].ContentHash(), 1)
+	f.takes(t, "/v1/vote", theVote, own)
+	before := f.status("victim", rootSecret)
+	for name, send := range map[string]func(secret string){
+		"a batch of claims": func(secret string) {
+			f.do(http.MethodPost, "/v1/assert/batch", strings.Repeat(lines(t, stored...), 3), ndjsonType, "X-API-Key: "+secret)
+		},
+		"a hidden claim": func(secret string) {
+			f.do(http.MethodPost, "/v1/assert/batch", strings.Repeat(lines(t, hidden), 500), ndjsonType, "X-API-Key: "+secret)
+		},
+		"votes": func(secret string) {
+			for range 300 {
+				f.do(http.MethodPost, "/v1/vote", text(t, theVote)+strings.Repeat(" ", 4096), jsonType, "X-API-Key: "+secret)
+			}
+		},
+	} {
+		attacker := f.newKey(v1.KeyRequest{Role: assertion.RoleWrite, QuotaPerHour: assertion.MaxKeyQuota}).Secret
+		ingested := f.metric("stemedb_assertions_ingested_total")
+		send(attacker)
+		after := f.status("victim", rootSecret)
+		if *after.Quota != *before.Quota || after.Breaker != "closed" {
+			t.Errorf("%s: the victim had %+v, has %+v, and its breaker is %s", name, before.Quota, after.Quota, after.Breaker)
+		}
+		if n := f.metric("stemedb_assertions_ingested_total"); n != ingested {
+			t.Errorf("%s: %v repetitions are counted as taken in", name, n-ingested)
+		}
+	}
+	// Half-open, the victim's trial is its own.
+	for i := range 5 {
+		forged := numbered(1000+i, "victim")
+		forged.Signatures[0].Signature[5] ^= 1
+		f.do(http.MethodPost, "/v1/assert", text(t, forged), jsonType, "X-API-Key: "+own)
+	}
+	f.now += 31
+	attacker := f.newKey(v1.KeyRequest{Role: assertion.RoleWrite}).Secret
+	f.do(http.MethodPost, "/v1/vote", text(t, theVote), jsonType, "X-API-Key: "+attacker)
+	f.do(http.MethodPost, "/v1/assert", text(t, stored[0]), jsonType, "X-API-Key: "+attacker)
+	f.takes(t, "/v1/assert", numbered(2000, "victim"), own)
+	if s := f.status("victim", rootSecret); s.Breaker != "closed" {
+		t.Errorf("after a good trial the breaker is %s", s.Breaker)
+	}
+}
+
+// takes sends an entry with a key, which must be stored.
+func (f *fixture) takes(t *testing.T, path string, body any, secret string) {
+	t.Helper()
+	if w := f.do(http.MethodPost, path, text(t, body), jsonType, "X-API-Key: "+secret); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+}
+
+// One proof admits one request, however its lines are arranged.
+func TestAProofAdmitsOneRequest(t *testing.T) {
+	f := limited(t, api.Limits{Work: true})
+	writer := f.newKey(v1.KeyRequest{Role: assertion.RoleWrite}).Secret
+	batch := func(body string, headers ...string) *httptest.ResponseRecorder {
+		return f.do(http.MethodPost, "/v1/assert/batch", body, append(headers, ndjsonType, "X-API-Key: "+writer)...)
+	}
+	orphan := signed(claim(func(a *assertion.Assertion) { a.ParentHash = &assertion.Hash{9} }), "front")
+	stored := map[string]int{}
+	var headers []string
+	for _, sybil := range []string{"s1", "s2", "s3"} {
+		var body strings.Builder
+		body.WriteString(lines(t, orphan)) // moves the others to another place
+		for i := range 100 {
+			body.WriteString(lines(t, numbered(i, "front", sybil)))
+		}
+		if headers == nil {
+			headers = proof(t, batch(body.String()), f)
+		}
+		w := batch(body.String(), headers...)
+		if w.Code != http.StatusOK {
+			continue
+		}
+		for _, r := range read[v1.BatchResponse](t, w, http.StatusOK).Results {
+			if r.Status == v1.StatusCreated || r.Status == v1.StatusCosigned {
+				stored[sybil]++
+			}
+		}
+	}
+	if stored["s1"] != 100 || stored["s2"]+stored["s3"] != 0 {
+		t.Errorf("one proof admitted %v", stored)
+	}
+}
+
+// A key that may not read a subject may not read it by another spelling either,
+// and a watch ends with its key.
+func TestScopeAndWatchOfAKey(t *testing.T) {
+	f := guarded(t)
+	scoped := f.newKey(v1.KeyRequest{Role: assertion.RoleReadOnly, SubjectPrefix: "Cafe"})
+	for _, target := range []string{"/v1/query?subject=Cafe%CC%81&aliases=false", "/v1/subjects?prefix=Cafe%CC%81"} {
+		refused(t, f.do(http.MethodGet, target, "", "X-API-Key: "+scoped.Secret), http.StatusForbidden, v1.CodeOutOfScope)
+	}
+	reader := f.newKey(v1.KeyRequest{Role: assertion.RoleReadOnly})
+	web := httptest.NewServer(f.server)
+	defer web.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/v1/watch?after=0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-API-Key", reader.Secret)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	read[v1.KeyResponse](t, f.do(http.MethodDelete, "/v1/keys/"+reader.ID, "", "X-API-Key: "+rootSecret), http.StatusOK)
+	f.takes(t, "/v1/assert", numbered(1, "x"), rootSecret)
+	told, err := io.ReadAll(answer.Body) // ends, since the watch does
+	if err != nil || !strings.Contains(string(told), v1.CodeAPIKeyRevoked) || strings.Contains(string(told), numbered(1, "x").ContentHash().String()) {
+		t.Errorf("%v: the watch told %q", err, told)
+	}
+}
+
+func TestTheLastAdminKeyStays(t *testing.T) {
+	f := guarded(t)
+	root := func(method, path, body string) *httptest.ResponseRecorder {
+		headers := []string{"X-API-Key: " + rootSecret}
+		if body != "" {
+			headers = append(headers, jsonType)
+		}
+		return f.do(method, path, body, headers...)
+	}
+	f.newKey(v1.KeyRequest{Role: assertion.RoleAdmin, ExpiresAt: now + 1000})
+	refused(t, root(http.MethodDelete, "/v1/keys/root", ""), http.StatusConflict, v1.CodeKeyConflict)
+	refused(t, root(http.MethodPatch, "/v1/keys/root", `{"role":"write"}`), http.StatusConflict, v1.CodeKeyConflict)
+	refused(t, root(http.MethodPatch, "/v1/keys/root", `{"name":"a","NAME":"b"}`), http.StatusBadRequest, assertion.CodeInvalidJSON)
+	read[v1.KeyResponse](t, root(http.MethodPatch, "/v1/keys/root", `{"name":"the first"}`), http.StatusOK)
+	other := f.newKey(v1.KeyRequest{Role: assertion.RoleAdmin})
+	read[v1.KeyResponse](t, root(http.MethodDelete, "/v1/keys/root", ""), http.StatusOK)
+	refused(t, f.do(http.MethodDelete, "/v1/keys/"+other.ID, "", "X-API-Key: "+other.Secret), http.StatusConflict, v1.CodeKeyConflict)
 }

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/lens"
 )
 
@@ -21,6 +23,8 @@ import (
 const (
 	// maxWatches bounds the watches that a node serves at once.
 	maxWatches = 1024
+	// maxWatchesOfOne bounds those of one sender: agent, API key or address.
+	maxWatchesOfOne = 128
 	// watchPage bounds the events that are read from one view.
 	watchPage = 256
 	// heartbeat is the longest silence of a watch; proxies and clients take a
@@ -45,6 +49,11 @@ func (s *Server) watch(c echo.Context) error {
 		return &fault{code: v1.CodeOverloaded, detail: fmt.Sprintf("%d watches are open on this node", maxWatches), fix: "watch another node"}
 	}
 	defer func() { <-s.watches }()
+	who := sender(c)
+	if !s.gate.watching.add(who) {
+		return &fault{code: v1.CodeOverloaded, detail: fmt.Sprintf("%s has %d watches open on this node", who, maxWatchesOfOne), fix: "close some, or watch another node"}
+	}
+	defer s.gate.watching.remove(who)
 	s.metrics.queries.WithLabelValues("watch").Inc()
 	if err := s.record(c, w.store.Health(w.ctx).Index, Local, nil); err != nil {
 		return err
@@ -164,6 +173,9 @@ func (w *watch) run() error {
 		}
 	}
 	for {
+		if err := w.server.stillAllowed(w.echo); err != nil {
+			return err
+		}
 		more, touched, err := w.page()
 		if err != nil {
 			return err
@@ -360,5 +372,33 @@ func (w *watch) problem(err error) {
 	problem := w.server.problem(w.echo, faultOf(err))
 	if w.send(v1.WatchProblem, v1.FormatPosition(w.after), problem) == nil {
 		_ = w.flush() // the client may be gone
+	}
+}
+
+// watchers counts the watches of each sender.
+type watchers struct {
+	mu   sync.Mutex
+	open map[auth.Principal]int
+}
+
+// add counts one more, unless there are as many as there may be.
+func (w *watchers) add(who auth.Principal) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open[who] >= maxWatchesOfOne {
+		return false
+	}
+	if w.open == nil {
+		w.open = map[auth.Principal]int{}
+	}
+	w.open[who]++
+	return true
+}
+
+func (w *watchers) remove(who auth.Principal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open[who]--; w.open[who] == 0 {
+		delete(w.open, who)
 	}
 }

@@ -235,3 +235,22 @@ func FuzzParseHash(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDecodeAdmitted(f *testing.F) {
+	for _, a := range []Admission{{}, {Authority: "ops-1", Quarantine: true, Findings: []Finding{{Code: "pattern", Rule: "casino"}}}, {Work: &Work{Nonce: 7, Timestamp: 9}, Tag: 3}} {
+		raw, err := AppendEntry(nil, &Admitted{Entry: &Decision{Reviewer: "ops", Reason: "r"}, Admission: a})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw[1:])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, entry, err := DecodeAdmitted(b)
+		if err != nil {
+			return
+		}
+		if again := append(appendAdmission(beginRecord(256), &a), entry...); !bytes.Equal(again, b) {
+			t.Fatalf("%x is written as %x", b, again)
+		}
+	})
+}

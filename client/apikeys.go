@@ -14,10 +14,10 @@ func (c *Client) APIKeys(ctx context.Context) (*v1.KeysResponse, error) {
 	return get[v1.KeysResponse](ctx, c, "/v1/keys", nil)
 }
 
-// CreateAPIKey makes an API key. The answer holds the secret, this once. A retry
-// after a lost answer makes a second key; revoke the one that nobody holds.
+// CreateAPIKey makes an API key. The answer holds the secret, this once. If the
+// answer is lost it is not tried again: there may be a key that nobody holds.
 func (c *Client) CreateAPIKey(ctx context.Context, k v1.KeyRequest) (*v1.KeySecret, error) {
-	return sendJSON[v1.KeySecret](ctx, c, http.MethodPost, "/v1/keys", k)
+	return exchange[v1.KeySecret](ctx, c, call{method: http.MethodPost, path: "/v1/keys", once: true}, k)
 }
 
 // UpdateAPIKey changes an API key.
@@ -26,9 +26,10 @@ func (c *Client) UpdateAPIKey(ctx context.Context, id string, k v1.KeyUpdate) (*
 }
 
 // RotateAPIKey gives an API key a new secret; the old one is accepted for the
-// overlap, at most 30 days.
+// overlap, at most 30 days. A second rotation ends the overlap of the first. If
+// the answer is lost it is not tried again: rotate once more.
 func (c *Client) RotateAPIKey(ctx context.Context, id string, overlapSeconds uint64) (*v1.KeySecret, error) {
-	return sendJSON[v1.KeySecret](ctx, c, http.MethodPost, keyPath(id)+"/rotate", v1.KeyRotation{OverlapSeconds: overlapSeconds})
+	return exchange[v1.KeySecret](ctx, c, call{method: http.MethodPost, path: keyPath(id) + "/rotate", once: true}, v1.KeyRotation{OverlapSeconds: overlapSeconds})
 }
 
 // RevokeAPIKey revokes an API key for good.

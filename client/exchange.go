@@ -26,6 +26,9 @@ type call struct {
 	body                      []byte
 	// work is the proof of work that the node has asked for.
 	work *assertion.Work
+	// once says that doing it twice is not the same as doing it once: it is tried
+	// again only if it was certainly not done.
+	once bool
 }
 
 // try sends a request to one node, once.
@@ -138,7 +141,10 @@ func (c *Client) noteIndex(header string) {
 
 // sendJSON sends a body as JSON, none if it is nil, and reads the answer.
 func sendJSON[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
-	k := call{method: method, path: path}
+	return exchange[T](ctx, c, call{method: method, path: path}, body)
+}
+
+func exchange[T any](ctx context.Context, c *Client, k call, body any) (*T, error) {
 	if body != nil {
 		raw, err := json.Marshal(body)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	v1 "github.com/stemedb/stemedb/api/v1"
 )
 
 const (
@@ -40,6 +42,9 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 			continue
 		}
 		next := outlook(err)
+		if k.once && !untouched(err) {
+			return err
+		}
 		if !next.again || c.attempts == 1 || ctx.Err() != nil {
 			return err
 		}
@@ -81,6 +86,13 @@ func outlook(err error) prospect {
 	}
 	p.again = p.again && p.after <= longestRetryAfter
 	return p
+}
+
+// untouched reports whether a node has said that it did not even try what was
+// asked of it.
+func untouched(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Status == http.StatusServiceUnavailable && refusal.Code != v1.CodeOutcomeUnknown
 }
 
 // backoff doubles with each pause, with up to half of it taken off at random,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	v1 "github.com/stemedb/stemedb/api/v1"
@@ -70,5 +71,5 @@ func (c *Client) CircuitBreakers(ctx context.Context) (*v1.CircuitBreakersRespon
 // ResetCircuitBreaker closes a circuit breaker on every node. It is named by an
 // agent id, or as the list has it: agent:HEX, key:ID, address:IP.
 func (c *Client) ResetCircuitBreaker(ctx context.Context, principal string) (*v1.CircuitBreakerReset, error) {
-	return sendJSON[v1.CircuitBreakerReset](ctx, c, "POST", "/v1/admin/circuit_breakers/"+principal+"/reset", nil)
+	return sendJSON[v1.CircuitBreakerReset](ctx, c, "POST", "/v1/admin/circuit_breakers/"+url.PathEscape(principal)+"/reset", nil)
 }

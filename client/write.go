@@ -54,6 +54,9 @@ func (c *Client) AssertBatch(ctx context.Context, claims []*assertion.Assertion)
 		if err != nil {
 			return all, fmt.Errorf("claims %d to %d: %w", at+1, end, err)
 		}
+		if err := c.proveAgain(ctx, lines[at:end], part); err != nil {
+			return all, fmt.Errorf("claims %d to %d: %w", at+1, end, err)
+		}
 		for i := range part.Results {
 			part.Results[i].Line = at + i + 1
 		}
@@ -62,6 +65,36 @@ func (c *Client) AssertBatch(ctx context.Context, claims []*assertion.Assertion)
 		at = end
 	}
 	return all, nil
+}
+
+// proveAgain sends the lines of a batch again whose proof of work was good for
+// nothing any more when the cluster decided on them, as after an answer that was
+// lost.
+func (c *Client) proveAgain(ctx context.Context, lines [][]byte, answer *v1.BatchResponse) error {
+	for range maxProofs {
+		var places []int
+		var again [][]byte
+		for i, r := range answer.Results {
+			if r.Code == v1.CodeWorkReused || r.Code == v1.CodeWorkStale {
+				places, again = append(places, i), append(again, lines[i])
+			}
+		}
+		if len(again) == 0 {
+			return nil
+		}
+		part, err := c.AssertNDJSON(ctx, append(bytes.Join(again, []byte{'\n'}), '\n'))
+		if err == nil && len(part.Results) != len(again) {
+			err = fmt.Errorf("%d results for %d claims", len(part.Results), len(again))
+		}
+		if err != nil {
+			return err
+		}
+		for j, i := range places {
+			answer.Results[i] = part.Results[j]
+		}
+		answer.Index = max(answer.Index, part.Index)
+	}
+	return nil
 }
 
 // chunk is the end of the longest run of lines from at on that one request may

@@ -60,11 +60,14 @@ func (f *keyFlags) add(cmd *cobra.Command, role string) {
 	cmd.Flags().Uint64Var(&f.rate, "rate", 0, "requests a second over the whole cluster (default: no bound)")
 }
 
-func (f *keyFlags) expiresAt() uint64 {
-	if f.expires <= 0 {
-		return 0
+func (f *keyFlags) expiresAt() (uint64, error) {
+	switch {
+	case f.expires < 0:
+		return 0, &usageError{fmt.Errorf("--expires-in %v is in the past", f.expires)}
+	case f.expires == 0:
+		return 0, nil
 	}
-	return uint64(time.Now().Add(f.expires).Unix())
+	return uint64(time.Now().Add(f.expires).Unix()), nil
 }
 
 func createKeyCommand(a *app) *cobra.Command {
@@ -73,7 +76,11 @@ func createKeyCommand(a *app) *cobra.Command {
 		Use: "create", Short: "Make an API key and print its secret, once", Args: cobra.NoArgs,
 		Example: "  stemectl keys create --name ingest --role write --subjects Semaglutide",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			want := v1.KeyRequest{Name: f.name, ExpiresAt: f.expiresAt(), SubjectPrefix: f.subjects, RatePerSecond: f.rate, QuotaPerHour: f.quota}
+			expires, err := f.expiresAt()
+			if err != nil {
+				return err
+			}
+			want := v1.KeyRequest{Name: f.name, ExpiresAt: expires, SubjectPrefix: f.subjects, RatePerSecond: f.rate, QuotaPerHour: f.quota}
 			if err := want.Role.UnmarshalText([]byte(f.role)); err != nil {
 				return &usageError{fmt.Errorf("--role: %w", err)}
 			}
@@ -117,7 +124,10 @@ func updateKeyCommand(a *app) *cobra.Command {
 				}
 			}
 			if given("expires-in") {
-				at := f.expiresAt()
+				at, err := f.expiresAt()
+				if err != nil {
+					return err
+				}
 				want.ExpiresAt = &at
 			}
 			if given("quota") {
@@ -150,7 +160,7 @@ func rotateKeyCommand(a *app) *cobra.Command {
 			}, secretTable)
 		},
 	}
-	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old secret is accepted beside the new one")
+	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old secret is accepted beside the new one; 0 ends it at once, as after a leak. A second rotation ends the overlap of the first")
 	return cmd
 }
 

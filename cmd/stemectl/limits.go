@@ -139,7 +139,7 @@ func workCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&agent, "agent", "", "agent id of the first signer (required)")
+	cmd.Flags().StringVar(&agent, "agent", "", "agent id that the refusal names in work.agent_id (required)")
 	cmd.Flags().IntVar(&bits, "bits", 16, "leading zero bits, as the node's refusal says")
 	return cmd
 }
