@@ -57,7 +57,6 @@ type gate struct {
 	limiter     auth.Limiter
 	held        atomic.Pointer[standing]
 	reading     sync.Mutex // one request at a time reads the keys
-	lastUsed    sync.Map   // id → *atomic.Uint64, unix seconds
 	established established
 	laidOut     laidOut
 	watching    watchers

@@ -97,18 +97,18 @@ func (c contentHasher) sum(content []byte) Hash {
 }
 
 // contentHashers keeps hashers for who hashes only once, by context.
-var contentHashers sync.Map // string → *sync.Pool of contentHasher
+var contentHashers sync.Map // string → *sync.Pool of *blake3.Hasher
 
 // hashContent hashes under a context.
 func hashContent(context string, content []byte) Hash {
 	held, ok := contentHashers.Load(context)
 	if !ok {
-		held, _ = contentHashers.LoadOrStore(context, &sync.Pool{New: func() any { return newContentHasher(context) }})
+		held, _ = contentHashers.LoadOrStore(context, &sync.Pool{New: func() any { return newContentHasher(context).h }})
 	}
-	pool := held.(*sync.Pool)            //nolint:forcetypeassert // contentHashers holds nothing else
-	hasher := pool.Get().(contentHasher) //nolint:forcetypeassert // nor does the pool
+	pool := held.(*sync.Pool)             //nolint:forcetypeassert // contentHashers holds nothing else
+	hasher := pool.Get().(*blake3.Hasher) //nolint:forcetypeassert // nor does the pool
 	defer pool.Put(hasher)
-	return hasher.sum(content)
+	return contentHasher{hasher}.sum(content)
 }
 
 const lowerHex = "0123456789abcdef"
