@@ -64,7 +64,8 @@ bench-reads: ## Answer one question by skeptic, consensus, layered with 1,000 an
 
 bench-limits: ## Profile writes at 2,000 a second: what keys, quotas, breakers and the content defence take
 	$(GO) test -run '^$$' -bench '^BenchmarkWritesUnderLimits$$' -benchtime 40000x -o bin/limits.test ./cmd/stemedb -limits-profile $(CURDIR)/bin/limits.prof
-	$(GO) tool pprof -top -cum -nodecount 14 -relative_percentages -ignore '$(BENCH_CLIENT)' -show '$(LIMITS)' bin/limits.test bin/limits.prof
+	@echo 'the server:'; $(GO) tool pprof -top -nodecount 1 -relative_percentages -ignore '$(BENCH_CLIENT)' bin/limits.test bin/limits.prof 2>/dev/null | grep Total
+	@echo 'of it limits:'; $(GO) tool pprof -top -cum -nodecount 14 -relative_percentages -ignore '$(BENCH_CLIENT)' -show '$(LIMITS)' bin/limits.test bin/limits.prof 2>/dev/null | tail -n +5
 
 lens-bench: ## Hold every lens against claim sets with known answers (../shared/data)
 	$(GO) run ./internal/lensbench/cmd

@@ -90,6 +90,26 @@ func TestKeysOnEveryNode(t *testing.T) {
 			return false
 		})
 	}
+	// Rotated through a follower, both secrets are good on every node for the overlap;
+	// rotated without one, the old secret is good on none.
+	rotated, err := as(t, rootSecret, follower).RotateAPIKey(t.Context(), made.ID, 3600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		c.WaitFor(n.Name+" knows the new secret", func() bool { _, err := as(t, rotated.Secret, n).Lenses(t.Context()); return err == nil })
+		if _, err := as(t, made.Secret, n).Lenses(t.Context()); err != nil {
+			t.Errorf("%s refuses the old secret within the overlap: %v", n.Name, err)
+		}
+	}
+	again, err := as(t, rootSecret, follower).RotateAPIKey(t.Context(), made.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		c.WaitFor(n.Name+" refuses the old secret", func() bool { _, err := as(t, rotated.Secret, n).Lenses(t.Context()); return code(t, err) == v1.CodeAPIKeyUnknown })
+	}
+	made.Secret = again.Secret
 	// Nothing that a client says of itself gives it a role.
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, follower.URL+"/v1/keys", nil)
 	if err != nil {
