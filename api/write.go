@@ -38,7 +38,7 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 	if len(sent) == 0 {
 		return out, nil
 	}
-	result, err := store.Write(ctx, caller(c), sent)
+	result, err := store.Write(ctx, s.caller(c), sent)
 	switch {
 	case err == nil && len(result.Results) != len(sent):
 		return WriteResult{}, fmt.Errorf("the store answered %d outcomes for %d entries", len(result.Results), len(sent))
