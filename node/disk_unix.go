@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux || darwin
 
 package node
 
@@ -12,5 +12,5 @@ func diskSpace(dir string) (free, size uint64, err error) {
 		return 0, 0, err
 	}
 	block := uint64(s.Bsize)
-	return uint64(s.Bavail) * block, s.Blocks * block, nil
+	return s.Bavail * block, s.Blocks * block, nil
 }

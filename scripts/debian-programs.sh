@@ -25,6 +25,7 @@ for program in "${!packages[@]}"; do
   for package in "$cache/$program"/packages/*.deb; do
     dpkg-deb -x "$package" "$cache/$program/root"
   done
+  rm -rf "$cache/$program"/root/usr/share/{doc,man}
   touch "$cache/$program/.complete"
 done
 "$cache/prometheus/root/usr/bin/promtool" --version 2>&1 | head -1
