@@ -25,7 +25,7 @@ LIMITS := api[.].*[.](authorize|openAccount|takeIn|judge|paidUp|settle)$$|stemed
 BENCH_CLIENT := BenchmarkWritesUnderLimits|http[.].*persistConn
 
 .DEFAULT_GOAL := help
-.PHONY: help build up demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint vuln fmt docs image clean
+.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint vuln fmt docs rules image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ build: ## Build the static binaries into bin/
 
 up: build ## Run three nodes on loopback until Ctrl-C (HTTP 18180, 18190, 18200)
 	bin/stemedb dev
+
+up-docker: image ## Run docker-compose.yml: three nodes, HAProxy, Prometheus (https://localhost:18443)
+	scripts/compose-secrets.sh
+	if docker compose version >/dev/null 2>&1; then docker compose up -d; else docker-compose up -d; fi
 
 demo: build ## Real claims into a real cluster: answers, a killed leader, nothing lost
 	scripts/demo.sh
@@ -50,7 +54,7 @@ test-race: ## Run the concurrent rooms' tests under the race detector
 test-cluster: ## Run the whole-cluster tests alone
 	$(GO) test -count=1 -timeout 20m $(CLUSTER)
 
-test-docker: image ## Three containers of the image, one killed; needs a Docker engine
+test-docker: image ## docker-compose.yml with images made here: ingest, ask, stop and kill the leader; needs a Docker engine
 	STEMEDB_IMAGE=$(IMAGE) scripts/test-docker.sh
 
 fuzz: ## Run every fuzz target for FUZZTIME (5s)
@@ -83,6 +87,9 @@ fmt: $(GOLANGCI) ## Format the code
 docs: ## Check the documentation: links, settings, targets, and the examples by running them
 	$(GO) test -count=1 ./internal/doctest ./internal/tutorial
 	$(GO) test -count=1 -run 'Doc|Page|OpenSSL' ./api ./assertion ./internal/settings
+
+rules: ## Check the alert rules by their unit tests, and the configurations of Prometheus, Alertmanager and HAProxy
+	scripts/check-rules.sh
 
 image: build ## Build the container image from the static binaries
 	@mkdir -p bin/data

@@ -104,9 +104,10 @@ func (s *Server) verification() assertion.VerifyOptions {
 }
 
 // caller is on whose behalf a request is answered.
-func caller(c echo.Context) Caller {
+func (s *Server) caller(c echo.Context) Caller {
 	id, _ := c.Get(requestIDKey).(string)
-	out := Caller{RequestID: id, RemoteAddr: c.Request().RemoteAddr}
+	_, remote := s.clientAddr(c.Request())
+	out := Caller{RequestID: id, RemoteAddr: remote}
 	if agent, named := agentOf(c); named {
 		out.AgentID = agent.String()
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,9 @@ type Config struct {
 	// AllowedOrigins are the origins (scheme://host[:port]) whose pages may use
 	// the API from a browser; "*" is every origin. None by default.
 	AllowedOrigins []string
+	// TrustedProxies are the addresses whose X-Forwarded-For is believed. None
+	// by default.
+	TrustedProxies []netip.Prefix
 	// MaxConnections bounds the open connections of listeners that went through
 	// Limit. Default 4096.
 	MaxConnections int

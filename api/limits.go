@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,7 +68,7 @@ func (s *Server) openAccount(c echo.Context, demand auth.Access) error {
 	if demand != auth.Read && demand != auth.Write || key != nil && key.Role == assertion.RoleAdmin {
 		return nil
 	}
-	a := &account{sender: sender(c)}
+	a := &account{sender: s.sender(c)}
 	c.Set(accountKey, a)
 	if err := s.passBreaker(a.sender); err != nil {
 		return err
@@ -102,11 +101,11 @@ func (s *Server) failed(p auth.Principal, reason auth.Reason) {
 	}
 }
 
-func sender(c echo.Context) auth.Principal {
+func (s *Server) sender(c echo.Context) auth.Principal {
 	switch key := keyOf(c); {
 	case key == nil:
-		remote, _ := netip.ParseAddrPort(c.Request().RemoteAddr) // what is none is one principal
-		return auth.AddressPrincipal(remote.Addr())
+		addr, _ := s.clientAddr(c.Request())
+		return auth.AddressPrincipal(addr)
 	case key.AgentID != nil:
 		return auth.AgentPrincipal(*key.AgentID)
 	default:

@@ -74,10 +74,11 @@ func (s *Server) account(c echo.Context, id, code string, took time.Duration) {
 	if !s.config.Logger.Enabled(ctx, level) {
 		return
 	}
+	_, remote := s.clientAddr(request)
 	attrs := [9]slog.Attr{
 		slog.String("method", request.Method), slog.String("route", route), slog.Int("status", response.Status),
 		slog.Int64("bytes", response.Size), slog.Duration("duration", took), slog.String("request_id", id),
-		slog.String("node", s.node()), slog.String("remote", request.RemoteAddr),
+		slog.String("node", s.node()), slog.String("remote", remote),
 	}
 	n := 8
 	if code != "" {

@@ -124,7 +124,8 @@ type Caller struct {
 	RequestID string
 	// AgentID is on whose behalf the client says that it asks; nothing proves it.
 	AgentID string
-	// RemoteAddr is the address of the client's end of the connection.
+	// RemoteAddr is the address of the client's end of the connection, or whom
+	// trusted proxies name.
 	RemoteAddr string
 }
 

@@ -49,7 +49,7 @@ func (s *Server) watch(c echo.Context) error {
 		return &fault{code: v1.CodeOverloaded, detail: fmt.Sprintf("%d watches are open on this node", maxWatches), fix: "watch another node"}
 	}
 	defer func() { <-s.watches }()
-	who := sender(c)
+	who := s.sender(c)
 	if !s.gate.watching.add(who) {
 		return &fault{code: v1.CodeOverloaded, detail: fmt.Sprintf("%s has %d watches open on this node", who, maxWatchesOfOne), fix: "close some, or watch another node"}
 	}

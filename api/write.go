@@ -39,7 +39,7 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 		s.closeAccounts(in)
 		return out, nil
 	}
-	result, err := store.Write(ctx, caller(c), sent)
+	result, err := store.Write(ctx, s.caller(c), sent)
 	switch {
 	case err == nil && len(result.Results) != len(sent):
 		s.failedWrite(in, false)

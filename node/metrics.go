@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -72,6 +73,16 @@ var (
 		"Raft log index up to which this node knows the log to be committed.", nil, nil)
 	descTerm = prometheus.NewDesc("stemedb_raft_term",
 		"Current raft term of this node.", nil, nil)
+	descVoters = prometheus.NewDesc("stemedb_cluster_voters",
+		"Voters in the newest raft configuration that this node has. More than half of them must live for the cluster to write.", nil, nil)
+	descVotersAlive = prometheus.NewDesc("stemedb_cluster_voters_alive",
+		"Voters that this node's gossip sees alive; itself included.", nil, nil)
+	descDigestAgrees = prometheus.NewDesc("stemedb_sync_digest_agrees",
+		"1 unless a majority of the nodes reports another digest than this node at the same log index, else 0.", nil, nil)
+	descDiskFree = prometheus.NewDesc("stemedb_disk_free_bytes",
+		"Bytes that the node's user may still write to the file system of the data directory.", nil, nil)
+	descDiskSize = prometheus.NewDesc("stemedb_disk_size_bytes",
+		"Size of the file system of the data directory.", nil, nil)
 	descDisk = prometheus.NewDesc("stemedb_index_disk_bytes",
 		"Bytes of disk that the local index uses, obsolete files that await deletion included.", nil, nil)
 	descReadAmp = prometheus.NewDesc("stemedb_index_read_amplification",
@@ -82,7 +93,8 @@ var (
 
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descDisk, descReadAmp, descCompactions} {
+	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm,
+		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDisk, descReadAmp, descCompactions} {
 		ch <- d
 	}
 }
@@ -106,10 +118,32 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 		leads = 1
 	}
 	gauge(descIsLeader, leads)
+	agrees := 1.0
+	if n.tracker.Status().Minority {
+		agrees = 0
+	}
+	gauge(descDigestAgrees, agrees)
+	if free, size, err := diskSpace(n.cfg.DataDir); err == nil {
+		gauge(descDiskFree, float64(free))
+		gauge(descDiskSize, float64(size))
+	}
 	states := map[gossip.State]int{gossip.Alive: 0, gossip.Dead: 0, gossip.Left: 0}
+	alive := map[string]bool{}
 	for _, member := range n.gossip.Members() {
 		states[member.State]++
+		alive[member.NodeID] = member.State == gossip.Alive
 	}
+	voters, live := 0, 0
+	for _, server := range n.servers() {
+		if server.Suffrage == raft.Voter {
+			voters++
+			if alive[string(server.ID)] {
+				live++
+			}
+		}
+	}
+	gauge(descVoters, float64(voters))
+	gauge(descVotersAlive, float64(live))
 	for state, number := range states {
 		gauge(descNodes, float64(number), string(state))
 	}

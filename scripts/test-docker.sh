@@ -1,18 +1,13 @@
 #!/usr/bin/env bash
-# Starts the three containers of docker-compose.yml, stores a claim through one
-# node, kills the leader's container, reads the claim on both others, starts the
-# killed one again and reads it there. Cleans up after itself, and fails where
-# there is no Docker engine. STEMEDB_IMAGE names the image (make image).
+# Runs docker-compose.yml with images that were made here: three nodes, HAProxy,
+# Prometheus and Alertmanager. Through HAProxy it ingests with a key and asks;
+# then it kills the leader under writes, tells the longest gap, and starts it
+# again. Cleans up after itself, and fails where there is no Docker engine.
+# STEMEDB_IMAGE names the image of the nodes (make image).
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 export STEMEDB_IMAGE=${STEMEDB_IMAGE:?name the image, or run this by make test-docker}
-# Ports of its own, so that a cluster on the usual ones does not disturb it.
-export STEMEDB_PORT_1=28180 STEMEDB_PORT_2=28190 STEMEDB_PORT_3=28200
-export STEMEDB_ROOT_API_KEY=${STEMEDB_ROOT_API_KEY:-$(openssl rand -hex 32)}
-export STEMEDB_API_KEY=$STEMEDB_ROOT_API_KEY # of the clients below
-ports=("$STEMEDB_PORT_1" "$STEMEDB_PORT_2" "$STEMEDB_PORT_3")
-project=stemedb-test-$$
 
 fail() { echo "test-docker: $*" >&2; exit 1; }
 
@@ -24,16 +19,29 @@ elif command -v docker-compose >/dev/null; then
 else
   fail "neither 'docker compose' nor 'docker-compose' is installed"
 fi
-compose+=(-p "$project" -f docker-compose.yml)
+scripts/debian-images.sh
+# Not go run: the shell must be able to wait for it, and to end it.
+go build -o bin/ ./internal/writegap ./internal/dashboards/cmd/panelcheck
 
 work=$(mktemp -d)
+# Ports, a network and secrets of its own, so that a cluster on the usual ones
+# does not disturb it. An .env file of this folder must not either.
+export STEMEDB_PORT_1=28180 STEMEDB_PORT_2=28190 STEMEDB_PORT_3=28200 STEMEDB_BIND=127.0.0.1
+export STEMEDB_HTTPS_PORT=28443 STEMEDB_STATS_PORT=28404 STEMEDB_PROMETHEUS_PORT=29090 STEMEDB_ALERTMANAGER_PORT=29093
+export STEMEDB_SUBNET=172.29.84.0/24 STEMEDB_SECRETS=$work/secrets
+ports=("$STEMEDB_PORT_1" "$STEMEDB_PORT_2" "$STEMEDB_PORT_3")
+project=stemedb-test-$$
+compose+=(-p "$project" -f docker-compose.yml -f deploy/docker-compose.local-images.yml)
+
+gap=
 cleanup() {
   status=$?
+  [ -z "$gap" ] || kill "$gap" 2>/dev/null || true
   if [ "$status" -ne 0 ]; then
     "${compose[@]}" ps || true
     "${compose[@]}" logs --no-color --tail=50 || true
   fi
-  "${compose[@]}" down --volumes --timeout 5 >"$work/down.log" 2>&1 || cat "$work/down.log" >&2
+  "${compose[@]}" --profile alertmanager down --volumes --timeout 5 >"$work/down.log" 2>&1 || cat "$work/down.log" >&2
   rm -rf "$work"
   exit "$status"
 }
@@ -49,44 +57,113 @@ until_ok() {
   done
 }
 
+scripts/compose-secrets.sh >/dev/null
+STEMEDB_API_KEY=$(cat "$STEMEDB_SECRETS/root-api-key")
+export STEMEDB_API_KEY # of the clients below
+ca=$STEMEDB_SECRETS/http-ca.pem
+front=https://localhost:$STEMEDB_HTTPS_PORT
+prometheus=http://127.0.0.1:$STEMEDB_PROMETHEUS_PORT
+
 url() { echo "http://127.0.0.1:${ports[$1 - 1]}"; }
-ready() { curl -fsS --max-time 2 "$(url "$1")/readyz"; }
-healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$("${compose[@]}" ps -q "node$1")")" = healthy ]; }
-has_claim() { curl -fsS --max-time 10 -H "X-API-Key: $STEMEDB_API_KEY" "$(url "$1")/v1/assertions/$hash" | grep -q "$hash"; }
+ask() { curl -sS --max-time 10 --cacert "$ca" "$@"; }
+keyed() { ask -f -H "X-API-Key: $STEMEDB_API_KEY" "$@"; }
+code() { ask -o /dev/null -w '%{http_code}' "$@"; }
+container() { "${compose[@]}" ps -q "$1"; }
+healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")")" = healthy ]; }
 leads() { curl -fsS --max-time 2 "$(url "$1")/v1/health" | grep -Eq '"role": *"leader"'; }
 some_leader() { for n in 1 2 3; do leads "$n" && leader=$n && return 0; done; return 1; }
+# query EXPRESSION: the values that Prometheus answers, one a line.
+query() {
+  curl -fsS --max-time 10 -G "$prometheus/api/v1/query" --data-urlencode "query=$1" |
+    grep -o '"value":\[[^]]*\]' | sed 's/.*,"\(.*\)"\]/\1/'
+}
+says() { [ "$(query "$1")" = "$2" ]; }
 
-echo "--- three containers of $STEMEDB_IMAGE"
-"${compose[@]}" up -d
+echo "--- the stack, nodes of $STEMEDB_IMAGE"
+"${compose[@]}" --profile alertmanager up -d
 for n in 1 2 3; do
-  until_ok 60 ready "$n" || fail "node$n is not ready after a minute"
-  until_ok 60 healthy "$n" || fail "the health check of node$n does not pass"
+  until_ok 90 healthy "node$n" || fail "the health check of node$n does not pass"
 done
 until_ok 30 some_leader || fail "no node leads"
-some_leader
+through_proxy() { [ "$(code "$front/readyz")" = 200 ]; }
+until_ok 30 through_proxy || fail "HAProxy does not answer"
+root_key() { keyed "$front/v1/keys"; }
+until_ok 30 root_key || fail "the root key is not accepted"
 
-echo "--- no answer without a key"
-status=$(curl -sS --max-time 10 -o /dev/null -w '%{http_code}' "$(url 1)/v1/query")
-[ "$status" = 401 ] || fail "a query without a key is answered with $status"
-keyed() { curl -fsS --max-time 10 -H "X-API-Key: $STEMEDB_API_KEY" "$(url 1)/v1/keys"; }
-until_ok 30 keyed || fail "the root key is not accepted"
-
-echo "--- a claim through node1 (node$leader leads)"
-hash=$(docs/examples/sign-with-openssl.sh "$(url 1)" | sed -n 's/.*"hash": *"\([0-9a-f]\{64\}\)".*/\1/p')
-[ -n "$hash" ] || fail "no hash in the answer"
-echo "$hash"
-
-echo "--- kill the leader's container"
-docker kill "$("${compose[@]}" ps -q "node$leader")" >/dev/null
-for n in 1 2 3; do
-  [ "$n" -ne "$leader" ] || continue
-  until_ok 30 has_claim "$n" || fail "the claim cannot be read on node$n"
-  echo "node$n has it"
+echo "--- what is closed: no key, metrics through HAProxy, the file system, privileges"
+[ "$(code "$front/v1/query")" = 401 ] || fail "a query without a key is answered with $(code "$front/v1/query")"
+for path in /metrics //metrics /metrics/ /%6detrics; do
+  [ "$(code --path-as-is "$front$path")" = 404 ] || fail "HAProxy passes $path on"
 done
+for n in 1 2 3; do
+  [ "$(docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}' "$(container "node$n")")" = "10001:10001 true [ALL]" ] ||
+    fail "node$n is not confined as it should be"
+done
+# A node believes HAProxy, and HAProxy drops what the client says.
+ask -H "X-Forwarded-For: 203.0.113.9" -H "X-Request-Id: who-is-it" "$front/v1/query" >/dev/null
+line=$("${compose[@]}" logs --no-color node1 node2 node3 | grep who-is-it | head -1)
+gateway=${STEMEDB_SUBNET%.*}.1 # what connections from this machine come from
+[[ $line == *"\"remote\":\"$gateway\""* ]] || fail "the request's address is not logged as $gateway: $line"
+
+echo "--- ingest through HAProxy with a write key, and ask"
+write_key=$(bin/stemectl --url "$front" --ca "$ca" keys create --name ingest --role write -o json | sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p')
+[ -n "$write_key" ] || fail "no key was made"
+STEMEDB_API_KEY=$write_key SSL_CERT_FILE=$ca bin/pharma-ingest --with-conflicts --api-url "$front" --keyring "$work/keys" | tail -1
+answer=$(keyed "$front/v1/skeptic?subject=Semaglutide&predicate=nausea_rate")
+grep -q '"status":"Contested"' <<<"$answer" || fail "skeptic answers $answer"
+sed -n 's/.*\("status":"Contested","conflict_score":[0-9.]*\).*/\1/p' <<<"$answer"
+
+echo "--- Prometheus"
+targets_up() { says 'count(up{job="stemedb"} == 1)' 3 && says 'up{job="haproxy"}' 1; }
+until_ok 60 targets_up || fail "Prometheus does not see three nodes and HAProxy"
+echo "three nodes and HAProxy are up"
+
+# write_through ACTION...: writes through HAProxy, ACTION, writes for five seconds more.
+write_through() {
+  mkfifo "$work/until"
+  bin/writegap --url "$front" --ca "$ca" <"$work/until" >"$work/gap" &
+  gap=$!
+  exec 9>"$work/until"
+  until_ok 60 grep -q writing "$work/gap" || fail "no writes"
+  sleep 2
+  "$@"
+  sleep 5
+  exec 9>&-
+  wait "$gap" || fail "writes through HAProxy failed"
+  gap=
+  rm "$work/until"
+  sed -n 's/^longest/    longest/p' "$work/gap"
+}
+settings=$(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$(container node1)" | grep -c RAFT || true)
+[ "$settings" = 0 ] || fail "the cluster does not run with the default time-outs"
+
+some_leader
+echo "--- SIGTERM to the leader, node$leader, while eight writers write"
+write_through docker stop -t 30 "$(container "node$leader")"
+stopped=$leader
+"${compose[@]}" --profile alertmanager up -d --no-recreate >/dev/null 2>&1
+until_ok 90 healthy "node$stopped" || fail "node$stopped is not healthy again"
+
+until_ok 30 some_leader || fail "no node leads"
+echo "--- SIGKILL to the leader, node$leader, while eight writers write"
+write_through docker kill "$(container "node$leader")"
+killed=$leader
+fires() { curl -fsS --max-time 5 "$prometheus/api/v1/alerts" | grep -q "\"alertname\":\"$1\""; }
+until_ok 30 fires StemedbNodeDown || fail "Prometheus does not notice the dead node"
+until_ok 30 fires StemedbQuorumAtRisk || fail "Prometheus does not notice the risk"
 
 echo "--- start it again"
-"${compose[@]}" up -d --no-recreate >/dev/null 2>&1 || "${compose[@]}" start "node$leader"
-until_ok 60 ready "$leader" || fail "node$leader is not ready again after a minute"
-until_ok 30 has_claim "$leader" || fail "the claim cannot be read on node$leader"
-echo "node$leader has it"
+"${compose[@]}" --profile alertmanager up -d --no-recreate >/dev/null 2>&1
+until_ok 90 healthy "node$killed" || fail "node$killed is not healthy again"
+caught_up() {
+  says 'count(up{job="stemedb"} == 1)' 3 && says 'max(stemedb_sync_lag_entries)' 0 && says 'min(stemedb_sync_converged)' 1 &&
+    says 'max(stemedb_applied_index) - min(stemedb_applied_index)' 0 && says 'min(stemedb_cluster_voters_alive)' 3
+}
+until_ok 60 caught_up || fail "the cluster does not converge"
+says 'max(stemedb_sync_divergence_total)' 0 || fail "the nodes diverge"
+count=$(query 'max(stemedb_assertions_total)')
+echo "lag 0, converged 1, $count claims on each node"
+
+echo "--- every panel's query"
+bin/panelcheck --prometheus "$prometheus" docs/grafana/*.json
 echo "--- passed"

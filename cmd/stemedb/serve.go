@@ -84,7 +84,7 @@ func (p *process) serve(ctx context.Context) error {
 		Limits:     limits.api,
 		LastUsed:   limits.lastUsed,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
-		AllowedOrigins: p.settings.AllowedOrigins, MaxConnections: p.settings.MaxConnections,
+		AllowedOrigins: p.settings.AllowedOrigins, TrustedProxies: p.settings.TrustedProxies, MaxConnections: p.settings.MaxConnections,
 	})
 	if err != nil {
 		return &codedError{exitError, err}

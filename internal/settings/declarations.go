@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -102,6 +103,8 @@ func trustSettings() []Setting {
 			Help: "The key of http-tls-cert (PEM)."},
 		{Name: "allowed-origins", Kind: List, set: list(func(s *Server) *[]string { return &s.AllowedOrigins }),
 			Help: "Comma-separated origins (https://app.example.com) whose pages may use the API from a browser. `*`: any. Default: none."},
+		{Name: "trusted-proxies", Kind: List, set: setTrustedProxies,
+			Help: "Comma-separated addresses or networks (10.0.0.0/24) of proxies in front of the HTTP port. Limits and logs then go by the client that they name in X-Forwarded-For; of anybody else that header means nothing. Default: none."},
 		{Name: "tls-cert", Kind: Path, set: text(func(s *Server) *string { return &s.TLSCert }),
 			Help: "The node's certificate (PEM) for node-to-node TLS; with tls-key and tls-ca. `stemedb certs` makes them. A changed certificate and key are read again, without a restart."},
 		{Name: "tls-key", Kind: Path, set: text(func(s *Server) *string { return &s.TLSKey }),
@@ -113,6 +116,37 @@ func trustSettings() []Setting {
 		{Name: "gossip-key-file", Kind: Path, set: text(func(s *Server) *string { return &s.GossipKeyFile }),
 			Help: "File that holds the gossip key, instead of gossip-key: other users of the machine can see flags."},
 	}
+}
+
+// setTrustedProxies reads networks; an address is the network of itself. A
+// network of everything is refused: any client could then name any address.
+func setTrustedProxies(s *Server, v string) error {
+	var items []string
+	if err := list(func(*Server) *[]string { return &items })(s, v); err != nil {
+		return err
+	}
+	s.TrustedProxies = nil
+	for _, item := range items {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(item)
+			switch {
+			case addrErr != nil:
+				return err
+			case addr.Zone() != "":
+				return fmt.Errorf("%s: leave the zone out", item)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		switch {
+		case prefix.Bits() == 0:
+			return fmt.Errorf("%s would trust everybody", item)
+		case prefix.Addr().Is4In6():
+			return fmt.Errorf("%s: write an IPv4 network as such", item)
+		}
+		s.TrustedProxies = append(s.TrustedProxies, prefix.Masked())
+	}
+	return nil
 }
 
 func logSettings() []Setting {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -40,6 +41,7 @@ type Server struct {
 	// NodeCertificate is that of Node.TLS, nil without.
 	NodeCertificate *certs.Pair
 	AllowedOrigins  []string
+	TrustedProxies  []netip.Prefix
 	MaxConnections  int
 	AllowInsecure   bool
 	AcceptV1        bool

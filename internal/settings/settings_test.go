@@ -2,6 +2,7 @@ package settings
 
 import (
 	"flag"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -242,6 +243,21 @@ func TestAllowedOrigins(t *testing.T) {
 	}
 	if _, s, err := resolve(t, []string{"--data-dir=x"}, nil); err != nil || len(s.AllowedOrigins) > 0 || s.HTTPTLS() != nil {
 		t.Errorf("by default: %v, %v", s, err)
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	for value, want := range map[string]string{
+		"": "[]", "10.0.0.7": "[10.0.0.7/32]", "10.0.0.7/24, fd00::1/8": "[10.0.0.0/24 fd00::/8]", "::1": "[::1/128]",
+		"0.0.0.0/0": "", "10.0.0.1,::/0": "", "proxy": "", "10.0.0.0/33": "", "10.0.0.1:80": "", "fe80::1%eth0": "", "::ffff:10.0.0.0/104": "",
+	} {
+		_, s, err := resolve(t, []string{"--data-dir=x", "--trusted-proxies=" + value}, nil)
+		if (err == nil) != (want != "") || err == nil && fmt.Sprint(s.TrustedProxies) != want {
+			t.Errorf("%q: %v, want %q (%v)", value, s, want, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "trusted-proxies") {
+			t.Errorf("%q: %v", value, err)
+		}
 	}
 }
 
