@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stemedb/stemedb/api/v1"
 )
 
 // Config is what a Server is made of.
@@ -24,6 +26,8 @@ type Config struct {
 	Now func() time.Time
 	// Auth says who needs an API key.
 	Auth AuthConfig
+	// Settings are the effective settings of the process, without secrets.
+	Settings []v1.Setting
 	// Inspector judges claims before they are proposed; nil lets all pass.
 	Inspector Inspector
 	// Limits hold agents, keys and addresses to what they may use.
