@@ -112,7 +112,13 @@ func kinds() []kind {
 		{v1.CodeQuotaExceeded, http.StatusTooManyRequests, "The quota of this hour is used up", 1},
 		{v1.CodeCircuitOpen, http.StatusTooManyRequests, "Too many requests failed", 1},
 		{v1.CodeKeyConflict, conflict, "The API key was changed or revoked", 0},
+		// The membership.
+		{v1.CodeClusterChangeInvalid, bad, "The change of the membership lacks a field, or has one too many", 0},
+		{v1.CodeMemberNotFound, notFound, "The cluster has no such member", 0},
+		{v1.CodeMembershipConflict, conflict, "The change does not fit the state of the cluster", 0},
+		{v1.CodeQuorumAtRisk, conflict, "The change would lose the quorum", 0},
 		// The state of the node and the cluster.
+		{v1.CodeNodeRemoved, unavailable, "The node was removed from the cluster", 5},
 		{v1.CodeNoLeader, unavailable, "The cluster has no leader", 1},
 		{v1.CodeOutcomeUnknown, unavailable, "The outcome of the write is unknown", 1},
 		{v1.CodeOverloaded, unavailable, "Too many writes are waiting", 1},

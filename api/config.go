@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/auth"
 )
 
@@ -29,6 +30,8 @@ type Config struct {
 	Auth AuthConfig
 	// LastUsed remembers when each key was used. One of the Server's own if nil.
 	LastUsed *auth.LastUsed
+	// Settings are the effective settings of the process, without secrets.
+	Settings []v1.Setting
 	// Inspector judges claims before they are proposed; nil lets all pass.
 	Inspector Inspector
 	// Limits hold agents, keys and addresses to what they may use.

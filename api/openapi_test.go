@@ -309,6 +309,31 @@ func calls(t *testing.T) map[string][]call {
 		"GET /v1/cluster/keys": {
 			{target: "/v1/cluster/keys", prepare: func(f *fixture) { f.record(&assertion.NodeKey{NodeID: "n1", Key: assertion.AgentID{1}}) }}, {target: "/v1/cluster/keys?x"},
 		},
+		"GET /v1/cluster/autopilot": {{target: "/v1/cluster/autopilot"}, {target: "/v1/cluster/autopilot?x"}, {target: "/v1/cluster/autopilot", prepare: membersErr(api.ErrRemoved)}},
+		"GET /v1/admin/settings":    {{target: "/v1/admin/settings"}, {target: "/v1/admin/settings?x"}},
+		"POST /v1/cluster/join": {
+			{target: "/v1/cluster/join", body: `{"node":"n4","cluster_addr":"h:1"}`, headers: bearer}, {target: "/v1/cluster/join", body: `{"node":"n4"}`, headers: bearer},
+			{target: "/v1/cluster/join", body: `{"node":"n4","cluster_addr":"h:1"}`, headers: bearer, prepare: membersErr(api.ErrMembership)},
+		},
+		"POST /v1/cluster/remove": {
+			{target: "/v1/cluster/remove", body: `{"node":"n1","force":true}`, headers: bearer}, {target: "/v1/cluster/remove", body: `{}`, headers: bearer},
+			{target: "/v1/cluster/remove", body: `{"node":"n1","x":1}`, headers: bearer}, {target: "/v1/cluster/remove", body: `{"node":"n1"}`},
+			{target: "/v1/cluster/remove", body: `{"node":"n1"}`, headers: bearer, prepare: membersErr(api.ErrQuorumAtRisk)},
+			{target: "/v1/cluster/remove", body: `{"node":"n9"}`, headers: bearer, prepare: membersErr(api.ErrNoMember)},
+			{target: "/v1/cluster/remove", body: `{"node":"n1"}`, headers: bearer, prepare: membersErr(api.ErrOutcomeUnknown)},
+		},
+		"POST /v1/cluster/promote": {
+			{target: "/v1/cluster/promote", body: `{"node":"n1"}`, headers: bearer}, {target: "/v1/cluster/promote", body: `{"node":"n1","cluster_addr":"h:1"}`, headers: bearer},
+		},
+		"POST /v1/cluster/demote": {
+			{target: "/v1/cluster/demote", body: `{"node":"n1"}`, headers: bearer}, {target: "/v1/cluster/demote", body: `{"node":"n1"}`, headers: bearer, prepare: membersErr(api.ErrNoLeader)},
+		},
+		"POST /v1/cluster/transfer": {
+			{target: "/v1/cluster/transfer", body: `{}`, headers: bearer}, {target: "/v1/cluster/transfer", body: `{}`, headers: bearer, prepare: detached},
+		},
+		"POST /v1/cluster/snapshot": {
+			{target: "/v1/cluster/snapshot", body: `{}`, headers: bearer}, {target: "/v1/cluster/snapshot", body: `{"force":true}`, headers: bearer},
+		},
 		"GET /v1/trace/{hash}": {
 			{target: "/v1/trace/" + claim().ContentHash().String(), prepare: func(f *fixture) { f.post("/v1/supersede", retraction("x", claim().ContentHash())) }},
 			{target: "/v1/trace/" + strings.Repeat("0", 64)}, {target: "/v1/trace/" + claim().ContentHash().String() + "?depth=x"},
@@ -369,6 +394,11 @@ func calls(t *testing.T) map[string][]call {
 		"GET /openapi.json": {{target: "/openapi.json"}, {target: "/openapi.json?x"}},
 		"GET /docs":         {{target: "/docs"}, {target: "/docs?x"}},
 	}
+}
+
+// membersErr makes every question about the membership fail.
+func membersErr(err error) func(*fixture) {
+	return func(f *fixture) { f.store.membersErr = err }
 }
 
 // Every registered route is documented and nothing else is; every real answer,

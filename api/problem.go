@@ -40,6 +40,10 @@ type storeFault struct {
 func storeFaults() []storeFault {
 	return []storeFault{
 		{ErrOutcomeUnknown, v1.CodeOutcomeUnknown, "send the same claims again: what is there already answers exists", ""}, // first: it may wrap one of the others
+		{ErrNoMember, v1.CodeMemberNotFound, "see GET /v1/cluster for the members", "node"},
+		{ErrQuorumAtRisk, v1.CodeQuorumAtRisk, "see detail; force=true goes ahead all the same, but for the last voter, and may cost the quorum", "node"},
+		{ErrMembership, v1.CodeMembershipConflict, "see detail; force=true skips what is only a precaution", "node"},
+		{ErrRemoved, v1.CodeNodeRemoved, "ask another node; /readyz and the log of this one say how it is added anew", ""},
 		{ErrFailed, v1.CodeNodeFailed, "ask another node; the operator finds the cause in this node's log", ""},
 		{ErrTooStale, v1.CodeTooStale, "ask again, or allow a larger max_stale, or ask with consistency=local", ""},
 		{ErrMinIndexNotReached, v1.CodeMinIndexNotReached, "ask again, or ask another node; check that min_index came from this cluster", ""},

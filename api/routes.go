@@ -74,7 +74,10 @@ func simple(h func(s *Server, c echo.Context) error) func(*Server) echo.HandlerF
 }
 
 // routes is every route of the API.
-func routes() []route {
+func routes() []route { return append(dataRoutes(), membershipRoutes()...) }
+
+// dataRoutes are all but those that change the membership.
+func dataRoutes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/v1/assert", handler: simple((*Server).assert), doc: assertDoc()},
 		{method: http.MethodPost, path: "/v1/assert/batch", handler: simple((*Server).batch), doc: batchDoc()},

@@ -29,6 +29,15 @@ type Store interface {
 	Health(ctx context.Context) v1.Health
 	Ready(ctx context.Context) v1.Readiness
 	Cluster(ctx context.Context) v1.Cluster
+	// ChangeMembers does an action on the membership (join, remove, promote,
+	// demote, transfer, snapshot) wherever it belongs; repeating it is safe.
+	//
+	// Errors: ErrNoMember, ErrQuorumAtRisk, ErrMembership, ErrNoLeader,
+	// ErrStopping, ErrRemoved (nothing was changed); ErrOutcomeUnknown.
+	ChangeMembers(ctx context.Context, caller Caller, action string, c v1.ClusterChange) (v1.ClusterChanged, error)
+	// Autopilot is the leader's judgement of the members. Errors: ErrNoLeader,
+	// ErrStopping, ErrRemoved.
+	Autopilot(ctx context.Context) (v1.Autopilot, error)
 	// WaitApplied waits until the node has applied a log index.
 	//
 	// Errors: ErrMinIndexNotReached if ctx ends first, ErrFailed.
@@ -223,6 +232,14 @@ var (
 	ErrFutureState = errors.New("that state lies in the future")
 	// ErrFailed: the node's state is damaged; nothing is served from it.
 	ErrFailed = errors.New("the node has failed")
+	// ErrRemoved: the node was removed from the cluster and serves nothing.
+	ErrRemoved = errors.New("this node was removed from the cluster")
+	// ErrNoMember: no node of that name is a member.
+	ErrNoMember = errors.New("the cluster has no such member")
+	// ErrQuorumAtRisk: the change would leave too few live voters, or none.
+	ErrQuorumAtRisk = errors.New("the change would lose the quorum")
+	// ErrMembership: the change does not fit the state of the cluster.
+	ErrMembership = errors.New("the change does not fit the state of the cluster")
 	// ErrIncompatible: a member of the cluster is too old for this write.
 	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
 	// ErrNotFound: what is asked for is not there.

@@ -41,6 +41,7 @@ type store struct {
 	callers []api.Caller
 
 	assertErr, readErr error
+	membersErr         error
 	demands            []api.Consistency
 	unready            []v1.Check
 	panics             bool
@@ -163,6 +164,14 @@ func (s *store) Health(context.Context) v1.Health {
 
 func (s *store) Ready(context.Context) v1.Readiness {
 	return v1.Readiness{Ready: len(s.unready) == 0, Checks: append([]v1.Check{{Name: "recovered", OK: true}}, s.unready...)}
+}
+
+func (s *store) ChangeMembers(_ context.Context, _ api.Caller, action string, c v1.ClusterChange) (v1.ClusterChanged, error) {
+	return v1.ClusterChanged{Action: action, Node: c.Node, Status: v1.ChangeDone, Index: s.entries}, s.membersErr
+}
+
+func (s *store) Autopilot(context.Context) (v1.Autopilot, error) {
+	return v1.Autopilot{Healthy: true, Leader: "n1", Servers: []v1.AutopilotServer{{Node: "n1", Suffrage: "voter", State: "alive", Healthy: true}}, MinQuorum: 3}, s.membersErr
 }
 
 func (s *store) Cluster(context.Context) v1.Cluster {

@@ -16,7 +16,25 @@ func (f *FSM) Apply(log *raft.Log) any { return f.ApplyBatch([]*raft.Log{log})[0
 // StoreConfiguration implements raft.ConfigurationStore. Its presence makes raft
 // hand configuration entries to ApplyBatch, where they move the applied index;
 // raft keeps the configuration itself.
-func (f *FSM) StoreConfiguration(uint64, raft.Configuration) {}
+func (f *FSM) StoreConfiguration(index uint64, c raft.Configuration) {
+	f.members.Store(&configuration{index, c})
+}
+
+// configuration is one of the cluster at its log index.
+type configuration struct {
+	index uint64
+	raft.Configuration
+}
+
+// Configuration is the newest configuration of the cluster that is known to be
+// committed, with its log index; 0 while none is. Raft itself tells only of the
+// newest one, committed or not.
+func (f *FSM) Configuration() (index uint64, c raft.Configuration) {
+	if known := f.members.Load(); known != nil {
+		return known.index, known.Configuration
+	}
+	return 0, raft.Configuration{}
+}
 
 // ApplyBatch implements raft.BatchingFSM: the entries become one index batch.
 // Each response is a *Response.
@@ -54,6 +72,9 @@ func (f *FSM) apply(logs []*raft.Log, responses []any) (err error) {
 	for i, log := range logs {
 		response := &Response{Index: log.Index}
 		responses[i] = response
+		if log.Type == raft.LogConfiguration {
+			f.StoreConfiguration(log.Index, raft.DecodeConfiguration(log.Data))
+		}
 		if log.Index <= batch.Applied().Index {
 			response.Err = ErrSkipped
 			f.replay.skip()

@@ -76,7 +76,7 @@ func TestApplyAnswersEachClaim(t *testing.T) {
 	cosigned.Sign(testKey(9), testTime)
 	responses := f.ApplyBatch([]*raft.Log{
 		assertEntry(t, 4, claim(1), claim(2), claim(1)),
-		{Index: 5, Term: 1, Type: raft.LogConfiguration},
+		{Index: 5, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(testConfiguration())},
 		assertEntry(t, 7, orphan, cosigned),
 	})
 	want := []any{

@@ -75,7 +75,8 @@ type FSM struct {
 	replay   replay
 	decoder  *assertion.RecordDecoder // of the goroutine that applies
 	seq      uint64                   // of checkpoint folders
-	live     atomic.Uint64            // number of the database that is served, 0 while opening
+	members  atomic.Pointer[configuration]
+	live     atomic.Uint64 // number of the database that is served, 0 while opening
 }
 
 var (
@@ -142,6 +143,7 @@ func (f *FSM) finishInstall() error {
 	if err != nil || newest == nil {
 		return err
 	}
+	f.StoreConfiguration(newest.ConfigurationIndex, newest.Configuration)
 	applied, err := f.stored()
 	if err != nil || applied.Index >= newest.Index {
 		return err
@@ -403,6 +405,7 @@ func (f *FSM) build(source io.ReadCloser, number uint64, dir string) (*index.DB,
 		return nil, err
 	}
 	if meta != nil {
+		f.StoreConfiguration(meta.ConfigurationIndex, meta.Configuration)
 		if err := advance(db, meta.Index, meta.Term); err != nil {
 			return nil, errors.Join(err, db.Close())
 		}

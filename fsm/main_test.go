@@ -79,7 +79,7 @@ func testLog(t testing.TB, n int) []*raft.Log {
 		index++
 		switch {
 		case i%17 == 5:
-			logs = append(logs, &raft.Log{Index: index, Term: 1 + index/50, Type: raft.LogConfiguration})
+			logs = append(logs, &raft.Log{Index: index, Term: 1 + index/50, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(testConfiguration())})
 			continue
 		case i%17 == 9:
 			index++

@@ -98,6 +98,13 @@ func (b *Batch) SetClusterID(id string) error {
 	return b.blind.Set(keyClusterID, []byte(id), nil)
 }
 
+// RenameCluster gives the cluster another name, for a recovery that makes a new
+// cluster of one node's data; never while a log is applied.
+func (b *Batch) RenameCluster(id string) error {
+	b.head.cluster = id
+	return b.blind.Set(keyClusterID, []byte(id), nil)
+}
+
 // Applied returns the last entry that SetApplied has set.
 func (b *Batch) Applied() Applied { return b.head.applied }
 

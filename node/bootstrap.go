@@ -52,8 +52,14 @@ func (n *Node) bootstrap(peers []peer) error {
 	if n.cfg.BootstrapExpect == 0 {
 		return fmt.Errorf("no cluster was found at %v: waiting for one (bootstrap-expect is 0)", n.cfg.Join)
 	}
+	if n.nonVoter() {
+		return fmt.Errorf("no cluster was found at %v: waiting for one (a non-voter forms none)", n.cfg.Join)
+	}
 	members := []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(n.id), Address: raft.ServerAddress(n.address)}}
 	for _, p := range peers {
+		if p.NonVoter {
+			continue
+		}
 		members = append(members, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(p.NodeID), Address: raft.ServerAddress(p.ClusterAddr)})
 	}
 	if len(members) < n.cfg.BootstrapExpect {

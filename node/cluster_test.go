@@ -53,6 +53,7 @@ func (c *cluster) config(i, expect, clusterPort, gossipPort int, tweak func(int,
 	cfg.ClusterAddr = fmt.Sprintf("127.0.0.1:%d", clusterPort)
 	cfg.GossipAddr = fmt.Sprintf("127.0.0.1:%d", gossipPort)
 	cfg.BootstrapExpect = expect
+	cfg.Stabilization = 200 * time.Millisecond
 	cfg.SyncInterval = 50 * time.Millisecond
 	cfg.TrustInterval = 50 * time.Millisecond
 	cfg.TruthInterval = time.Hour // tests that learn say so

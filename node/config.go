@@ -48,6 +48,19 @@ type Config struct {
 	// only join. 1 without Join is a one-node cluster.
 	BootstrapExpect int
 
+	// NonVoter makes the node a read replica for good: it holds all data and
+	// serves, but never votes, and forms no cluster.
+	NonVoter bool
+	// Stabilization is how long a non-voter must have been healthy before it
+	// becomes a voter.
+	Stabilization time.Duration
+	// DeadAfter is how long a member must have been dead before the leader removes
+	// it; 0 never removes one. The leader counts from its election on at the
+	// earliest.
+	DeadAfter time.Duration
+	// MinQuorum is the number of voters below which no dead one is removed.
+	MinQuorum int
+
 	// TLS, if set, secures raft and node-to-node RPC in both directions
 	// (mutual TLS; see transport.MutualTLS).
 	TLS *tls.Config
@@ -127,6 +140,8 @@ func DefaultConfig() Config {
 		ClusterAddr:       "127.0.0.1:18182",
 		GossipAddr:        "127.0.0.1:18183",
 		BootstrapExpect:   1,
+		Stabilization:     10 * time.Second,
+		MinQuorum:         3,
 		HeartbeatTimeout:  500 * time.Millisecond,
 		ElectionTimeout:   500 * time.Millisecond,
 		LeaderLease:       400 * time.Millisecond,
@@ -170,6 +185,12 @@ func (c *Config) Validate() error {
 	}
 	if c.BootstrapExpect > 1 && len(c.Join) == 0 {
 		bad("bootstrap-expect is %d but there is no address to join: the nodes could never see each other; set --join", c.BootstrapExpect)
+	}
+	if c.NonVoter && len(c.Join) == 0 {
+		bad("the node is to be a non-voter but there is no address to join: only voters form a cluster; set --join")
+	}
+	if c.Stabilization <= 0 || c.DeadAfter < 0 || c.MinQuorum < 1 {
+		bad("the stabilization time %v and the smallest quorum %d must be positive, and the time after which dead nodes are removed, %v, not negative", c.Stabilization, c.MinQuorum, c.DeadAfter)
 	}
 	if c.HeartbeatTimeout < 100*time.Millisecond || c.HeartbeatTimeout > time.Minute {
 		bad("heartbeat timeout is %v: 100ms to 1m is possible", c.HeartbeatTimeout)

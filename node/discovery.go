@@ -43,6 +43,7 @@ func (n *Node) discover() {
 	complaints := map[string]string{}
 	for {
 		peers := n.greet(n.candidates(), complaints)
+		n.noteMembership(peers)
 		n.connectGossip(peers)
 		settled, err := n.enter(peers)
 		if err != nil {
@@ -180,50 +181,37 @@ func (n *Node) connectGossip(peers []peer) {
 	}
 }
 
-// enter makes this node a voter at its present address. It reports whether
-// nothing is left to do.
+// enter makes this node a member at its present address. Whether it becomes a
+// voter is for the leader's autopilot. It reports whether nothing is left to do.
 func (n *Node) enter(peers []peer) (settled bool, err error) {
+	if err := n.removal.err(); err != nil {
+		return false, err
+	}
 	self, member := n.server(n.id)
 	switch {
-	case member && self.Suffrage == raft.Voter && string(self.Address) == n.address:
+	case member && string(self.Address) == n.address:
 		return true, nil
 	case member:
-		return false, n.join(peers, self.Suffrage == raft.Voter || n.caughtUp())
+		return false, n.askToJoin(peers)
 	case n.hasState() && len(n.servers()) > 0:
+		if _, leader := n.raft.LeaderWithID(); leader != "" {
+			return false, nil // the log that it is catching up with leads to its own entry
+		}
 		return false, fmt.Errorf("the cluster's configuration, as far as this node has it, does not hold node %q: it was removed, or has not caught up; to add it anew, give it an empty data directory", n.id)
+	case n.joined.Load():
+		return false, nil // the leader has added it and will make contact
 	}
 	if slices.ContainsFunc(peers, func(p peer) bool { return p.ClusterID != "" || p.HasState }) {
-		return false, n.join(peers, false)
+		return false, n.askToJoin(peers)
 	}
 	return false, n.bootstrap(peers)
 }
 
-// caughtUp tells whether this node has applied what was committed when it
-// joined.
-func (n *Node) caughtUp() bool {
-	target := n.joinTarget.Load()
-	return target > 0 && n.fsm.AppliedIndex() >= target
-}
-
-// join asks the leader to add this node, to correct its address, or to make
-// it a voter.
-func (n *Node) join(peers []peer, voter bool) error {
-	if voter || n.joinTarget.Load() == 0 {
-		return n.askToJoin(peers, voter)
-	}
-	if _, member := n.server(n.id); member {
-		return nil // a non-voter that is still catching up
-	}
-	return n.askToJoin(peers, false)
-}
-
-func (n *Node) askToJoin(peers []peer, voter bool) error {
+// askToJoin asks the leader to add this node, or to correct its address.
+func (n *Node) askToJoin(peers []peer) error {
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.WriteTimeout)
 	defer cancel()
-	request := transport.JoinRequest{
-		NodeID: n.id, ClusterAddr: n.address, ClusterID: n.ClusterID(), Voter: voter,
-		AppliedIndex: n.fsm.AppliedIndex(), CommandFormat: fsm.FormatVersion,
-	}
+	request := transport.JoinRequest{NodeID: n.id, ClusterAddr: n.address, ClusterID: n.ClusterID(), CommandFormat: fsm.FormatVersion}
 	errs := []error{ErrNoLeader}
 	for _, p := range peers {
 		address := p.LeaderAddr
@@ -232,8 +220,8 @@ func (n *Node) askToJoin(peers []peer, voter bool) error {
 		}
 		response, err := n.client.Join(ctx, address, request)
 		if err == nil {
-			n.joinTarget.CompareAndSwap(0, max(response.Index, 1))
-			n.log.Info("the cluster knows this node", "cluster", response.ClusterID, "voter", voter, "index", response.Index)
+			n.joined.Store(true)
+			n.log.Info("the cluster knows this node", "cluster", response.ClusterID, "index", response.Index)
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("join through %s: %w", address, err))

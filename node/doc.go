@@ -15,6 +15,10 @@
 //     whatever arrives while a proposal is in flight into the next log entry
 //     (group commit without a timer), and the entry is proposed here or
 //     forwarded to the leader with the callers' identities.
+//   - The membership: newcomers join as non-voters, the leader's autopilot
+//     promotes and removes, operators change it from any node, and a guard at the
+//     leader refuses what would lose the quorum. A node that was removed serves
+//     nothing.
 //   - The consistency of a read: a coalesced read index for linearizable reads
 //     on any node, a remembered one for bounded staleness, none for local ones,
 //     and min_index for reading one's own writes.
@@ -47,9 +51,11 @@
 // 696): the flag that refuses proposals during a transfer may survive the
 // transfer's failure. It needs a transfer that times out while the target wins
 // an election at the same instant, which cannot be brought about from outside
-// the library. The node hands leadership over only while it stops, so that a
-// flag left behind dies with the process, and a leader whose first entry of
-// the term is refused for longer than an election time-out shuts raft down.
+// the library. The node hands leadership over while it stops, so that a flag
+// left behind dies with the process, and when an operator asks for it, to a voter
+// that answers and has caught up. A leader whose first entry of the term is
+// refused for longer than WriteTimeout, or which refuses proposals for as long
+// after a transfer that failed, fails the node.
 //
 // A disk that hangs does not cause a failover by itself (issue 503): raft's
 // heartbeats do not touch the disk. Detecting it takes a watchdog beside the

@@ -24,6 +24,17 @@ var (
 	ErrFutureState = errors.New("that state lies in the future")
 	// ErrFailed means that the node's state is damaged and nothing is served.
 	ErrFailed = errors.New("the node has failed")
+	// ErrRemoved means that this node was removed from the cluster and serves
+	// nothing any more.
+	ErrRemoved = errors.New("this node was removed from the cluster")
+	// ErrNoMember means that no node of that name is a member.
+	ErrNoMember = errors.New("the cluster has no such member")
+	// ErrQuorumAtRisk means that a change of the membership would leave fewer live
+	// voters than a majority needs, or no voter at all. Nothing was changed.
+	ErrQuorumAtRisk = errors.New("the change would lose the quorum")
+	// ErrMembership means that a change of the membership does not fit the state of
+	// the cluster, for the reason given. Nothing was changed.
+	ErrMembership = errors.New("the change does not fit the state of the cluster")
 	// ErrIncompatible means that a member of the cluster does not understand the
 	// format of a command, so that it must not be written to the log yet.
 	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")

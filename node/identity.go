@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -26,6 +27,9 @@ type identity struct {
 	// ClusterID is kept here too, since the state may go back to before it learnt
 	// the name when the process is killed.
 	ClusterID string `json:"cluster_id,omitempty"`
+	// Held says that an operator demoted the node: it stays a non-voter until it
+	// is promoted.
+	Held bool `json:"held,omitempty"`
 }
 
 func (i identity) save(cfg *Config) error {
@@ -115,4 +119,32 @@ func syncDir(dir string) error {
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// identityFile is the identity as it is on disk, changed by one caller at a time.
+type identityFile struct {
+	mu sync.Mutex
+	identity
+}
+
+// change stores a changed identity; nothing is written if it is the same.
+func (f *identityFile) change(cfg *Config, change func(*identity)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := f.identity
+	change(&next)
+	if next == f.identity {
+		return nil
+	}
+	if err := next.save(cfg); err != nil {
+		return err
+	}
+	f.identity = next
+	return nil
+}
+
+func (f *identityFile) held() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Held
 }

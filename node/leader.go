@@ -43,7 +43,7 @@ func (n *Node) watchLeader() {
 	observations := make(chan raft.Observation, 64)
 	observer := raft.NewObserver(observations, false, func(o *raft.Observation) bool {
 		switch o.Data.(type) {
-		case raft.LeaderObservation, raft.RaftState:
+		case raft.LeaderObservation, raft.RaftState, raft.FailedHeartbeatObservation, raft.ResumedHeartbeatObservation:
 			return true
 		}
 		return false
@@ -58,15 +58,28 @@ func (n *Node) watchLeader() {
 		select {
 		case leads := <-n.leadership:
 			endTerm()
+			n.contact.reset()
 			if leads {
 				ctx, cancel := context.WithCancel(n.ctx)
 				endTerm = cancel
-				begun.Go(func() { n.beginTerm(ctx) })
+				begun.Go(func() {
+					n.beginTerm(ctx)
+					n.runAutopilot(ctx)
+				})
 			}
 			n.leaderWatch.notify()
 		case o := <-observations:
-			if seen, ok := o.Data.(raft.LeaderObservation); ok && seen.LeaderID != "" {
-				n.noteLeader(string(seen.LeaderID))
+			switch seen := o.Data.(type) {
+			case raft.LeaderObservation:
+				if seen.LeaderID != "" {
+					n.noteLeader(string(seen.LeaderID))
+				}
+			case raft.FailedHeartbeatObservation:
+				n.contact.failed(string(seen.PeerID), time.Now())
+				continue // nobody waits for this
+			case raft.ResumedHeartbeatObservation:
+				n.contact.resumed(string(seen.PeerID))
+				continue
 			}
 			n.leaderWatch.notify()
 		case <-n.ctx.Done():

@@ -52,11 +52,16 @@ type Node struct {
 	appliedTerm atomic.Uint64 // newest term that this node leads or led and whose first entry it applied
 	lastLeader  atomic.Pointer[string]
 	promised    promise
-	joinTarget  atomic.Uint64 // commit index when this node joined; 0 before
+	joined      atomic.Bool // the leader has added this node since it started
 	format      atomic.Uint32
 	recovered   atomic.Bool
-	announced   string // cluster id in gossip; only the report loop uses it
+	announced   gossip.Meta // what gossip says of this node; only the report loop uses it
 	clusterID   atomic.Pointer[string]
+	who         identityFile
+	contact     contact
+	pilot       atomic.Pointer[pilot] // while this node leads
+	holds       holds
+	removal     removal
 
 	stopping atomic.Bool
 	stopOnce sync.Once
@@ -106,7 +111,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	n.id = who.NodeID
+	n.id, n.who.identity = who.NodeID, who
 	if who.ClusterID != "" {
 		n.clusterID.Store(&who.ClusterID)
 	}
@@ -119,6 +124,9 @@ func (n *Node) open() (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("open the state in %s: %w", cfg.statePath(), err)
+	}
+	if stored := n.storedClusterID(); stored != "" && who.ClusterID != "" && stored != who.ClusterID {
+		return fmt.Errorf("the data directory is that of cluster %s and calls itself %s: a recovery was interrupted; run `stemedb recover` again", stored, who.ClusterID)
 	}
 	if n.logs, err = OpenLogStore(cfg.logPath(), cfg.NoFsync, n.metrics.observeSync); err != nil {
 		return err
@@ -195,8 +203,9 @@ func (n *Node) startSync() (err error) {
 			return fmt.Errorf("node-to-node address %q: %w", n.address, err)
 		}
 	}
+	n.announced = n.meta()
 	n.gossip, err = gossip.Start(gossip.Config{
-		NodeID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: host, Key: n.cfg.GossipKey, Meta: n.meta(), Logger: n.log,
+		NodeID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: host, Key: n.cfg.GossipKey, Meta: n.announced, Logger: n.log,
 		Shared: n.cfg.Shared, Now: n.cfg.Now,
 		OnReport: n.tracker.Observe,
 		OnChange: func(m gossip.Member) {
@@ -226,7 +235,7 @@ func (n *Node) run() {
 func (n *Node) meta() gossip.Meta {
 	return gossip.Meta{
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
-		Version: n.cfg.Version, CommandFormat: n.ownFormat,
+		Version: n.cfg.Version, CommandFormat: n.ownFormat, NonVoter: n.nonVoter(),
 	}
 }
 

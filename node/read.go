@@ -40,8 +40,11 @@ type Consistency struct {
 //
 // Errors: ErrNoLeader or ErrTooStale if freshness could not be proved in time,
 // ErrMinIndex if the wanted index was not applied in time, ErrFutureState if
-// KnownAt lies ahead, ErrFailed if the state is damaged.
+// KnownAt lies ahead, ErrRemoved, ErrFailed if the state is damaged.
 func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
+	if err := n.removal.err(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.ReadTimeout)
 	defer cancel()
 	want, err := n.freshIndex(ctx, c)

@@ -101,6 +101,9 @@ func (n *Node) fetchReadIndex() (uint64, error) {
 	defer cancel()
 	for {
 		changed := n.leaderWatch.changed()
+		if err := n.removal.err(); err != nil {
+			return 0, err
+		}
 		index, err := n.tryReadIndex(ctx)
 		if err == nil {
 			return index, nil

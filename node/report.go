@@ -26,8 +26,9 @@ func (n *Node) reportOnce() {
 	commit := n.raft.CommitIndex()
 	n.tracker.Local(applied, commit)
 	var live []string
+	configured := n.configured()
 	for _, member := range n.gossip.Members() {
-		if member.State == gossip.Alive && member.NodeID != n.id {
+		if member.State == gossip.Alive && member.NodeID != n.id && (configured[member.NodeID] || len(configured) == 0) {
 			live = append(live, member.NodeID)
 		}
 	}
@@ -36,29 +37,26 @@ func (n *Node) reportOnce() {
 		NodeID: n.id, Index: applied, Term: n.raft.CurrentTerm(), Digest: digest,
 		CommitIndex: commit, SentAtMillis: n.cfg.Now().UnixMilli(),
 	})
-	n.announceCluster()
+	n.announce()
 	n.noteMembers()
 	n.noteRecovery(applied, commit)
 }
 
-// announceCluster puts the cluster's id into this node's gossip and identity as
-// soon as it is known.
-func (n *Node) announceCluster() {
-	id := n.ClusterID()
-	if id == "" || n.announced == id {
-		return
+// announce puts what this node is into its gossip, and the cluster's id into its
+// identity, as soon as either changes.
+func (n *Node) announce() {
+	if err := n.who.change(&n.cfg, func(i *identity) { i.ClusterID = n.ClusterID() }); err != nil {
+		n.log.Warn("the cluster's id was not kept beside the node's", "error", err)
 	}
 	meta := n.meta()
-	meta.ClusterID = id
+	if meta == n.announced {
+		return
+	}
 	if err := n.gossip.SetMeta(meta); err != nil {
 		n.log.Warn("gossip metadata was not updated", "error", err)
 		return
 	}
-	if err := (identity{NodeID: n.id, ClusterID: id}).save(&n.cfg); err != nil {
-		n.log.Warn("the cluster's id was not kept beside the node's", "error", err)
-		return
-	}
-	n.announced = id
+	n.announced = meta
 }
 
 // noteRecovery logs once what this process had to replay: the entries between
@@ -82,12 +80,19 @@ func (n *Node) noteRecovery(applied, commit uint64) {
 // was not upgraded yet never meets an entry that it must refuse.
 func (n *Node) clusterFormat() uint16 { return uint16(n.format.Load()) }
 
-// noteMembers recomputes what depends on the membership.
-func (n *Node) noteMembers() {
-	configured := map[string]bool{n.id: true}
+// configured are the names of the members, none before this node knows one.
+func (n *Node) configured() map[string]bool {
+	configured := map[string]bool{}
 	for _, server := range n.servers() {
 		configured[string(server.ID)] = true
 	}
+	return configured
+}
+
+// noteMembers recomputes what depends on the membership.
+func (n *Node) noteMembers() {
+	configured := n.configured()
+	configured[n.id] = true
 	lowest := n.ownFormat
 	for _, member := range n.gossip.Members() {
 		if configured[member.NodeID] && member.State != gossip.Left {

@@ -12,23 +12,21 @@ import (
 	"github.com/stemedb/stemedb/transport"
 )
 
-// promotionLag is how many entries a non-voter may be behind when it becomes
-// a voter.
-const promotionLag = 1000
-
 // rpcHandler answers the other nodes.
 type rpcHandler struct{ n *Node }
 
 var _ transport.Handler = rpcHandler{}
 
 // Hello implements transport.Handler.
-func (h rpcHandler) Hello(context.Context, transport.HelloRequest) (transport.HelloResponse, error) {
+func (h rpcHandler) Hello(_ context.Context, req transport.HelloRequest) (transport.HelloResponse, error) {
 	n := h.n
-	leader, _ := n.raft.LeaderWithID()
+	leader, id := n.raft.LeaderWithID()
+	config, member := n.committedConfig(req.NodeID)
 	return transport.HelloResponse{
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, GossipAddr: n.gossip.Addr(),
-		HTTPAddr: n.cfg.HTTPAdvertise, HasState: n.hasState(), LeaderAddr: string(leader),
-		CommandFormat: fsm.FormatVersion, Version: n.cfg.Version,
+		HTTPAddr: n.cfg.HTTPAdvertise, HasState: n.hasState(), LeaderAddr: string(leader), LeaderID: string(id),
+		RaftState: n.raft.State().String(), CommandFormat: fsm.FormatVersion, Version: n.cfg.Version,
+		NonVoter: n.nonVoter(), ConfigIndex: config, Member: member,
 	}, nil
 }
 
@@ -72,9 +70,8 @@ func (h rpcHandler) ReadIndex(ctx context.Context, req transport.ReadIndexReques
 	return transport.ReadIndexResponse{Index: at}, nil
 }
 
-// Join implements transport.Handler: a newcomer becomes a non-voter, and a
-// voter when it has caught up; a node at a new address is corrected. Repeating
-// it changes nothing.
+// Join implements transport.Handler: a newcomer becomes a non-voter; a node at a
+// new address is corrected. Repeating it changes nothing.
 func (h rpcHandler) Join(ctx context.Context, req transport.JoinRequest) (transport.JoinResponse, error) {
 	n := h.n
 	if err := n.sameCluster(req.ClusterID); err != nil {
@@ -86,31 +83,34 @@ func (h rpcHandler) Join(ctx context.Context, req transport.JoinRequest) (transp
 	if req.CommandFormat < fsm.FormatVersion {
 		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, fsm.FormatVersion)
 	}
-	commit := n.raft.CommitIndex()
-	known, member := n.server(req.NodeID)
-	voter := member && known.Suffrage == raft.Voter
-	if req.Voter && !voter {
-		if commit > req.AppliedIndex+promotionLag {
-			return transport.JoinResponse{}, fmt.Errorf("%w: node %s has applied %d of %d entries: it becomes a voter when it is at most %d behind", transport.ErrRefused, req.NodeID, req.AppliedIndex, commit, promotionLag)
-		}
-		voter = true
+	if _, member := n.server(req.NodeID); !member && req.ClusterID != "" {
+		return transport.JoinResponse{}, fmt.Errorf("%w: node %s has data of this cluster and is no member: it was removed; to add it anew, give it an empty data directory", transport.ErrRefused, req.NodeID)
 	}
-	if member && string(known.Address) == req.ClusterAddr && voter == (known.Suffrage == raft.Voter) {
-		return transport.JoinResponse{ClusterID: n.ClusterID(), Index: commit}, nil
+	index, _, err := n.addServer(ctx, req.NodeID, req.ClusterAddr)
+	switch {
+	case errors.Is(err, ErrNoLeader):
+		return transport.JoinResponse{}, n.notLeader()
+	case errors.Is(err, ErrOutcomeUnknown):
+		return transport.JoinResponse{}, wireError(err)
+	case err != nil:
+		return transport.JoinResponse{}, fmt.Errorf("%w: %w", transport.ErrRefused, err)
 	}
-	add := n.raft.AddNonvoter
-	if voter {
-		add = n.raft.AddVoter
+	return transport.JoinResponse{ClusterID: n.ClusterID(), Index: index}, nil
+}
+
+// Member implements transport.Handler.
+func (h rpcHandler) Member(ctx context.Context, req transport.MemberRequest) (transport.MemberResponse, error) {
+	if err := h.n.sameCluster(req.ClusterID); err != nil {
+		return transport.MemberResponse{}, err
 	}
-	future := add(raft.ServerID(req.NodeID), raft.ServerAddress(req.ClusterAddr), 0, n.cfg.WriteTimeout)
-	if err := await(ctx, future); err != nil {
-		if errors.Is(err, raft.ErrNotLeader) {
-			return transport.JoinResponse{}, n.notLeader()
-		}
-		return transport.JoinResponse{}, fmt.Errorf("%w: add node %s at %s: %w", transport.ErrRefused, req.NodeID, req.ClusterAddr, err)
+	response, err := h.n.act(ctx, req)
+	if refusal := refusalOf(err); refusal != "" {
+		return transport.MemberResponse{Refusal: refusal, Detail: err.Error()}, nil
 	}
-	n.log.Info("node joined", "node", req.NodeID, "address", req.ClusterAddr, "voter", voter)
-	return transport.JoinResponse{ClusterID: n.ClusterID(), Index: future.Index()}, nil
+	if err != nil {
+		return transport.MemberResponse{}, wireError(err)
+	}
+	return response, nil
 }
 
 // Grant implements transport.Handler: it promises this node to a proposer (see

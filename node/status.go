@@ -29,7 +29,7 @@ type Readiness struct {
 
 // Health is the node's own state in short.
 type Health struct {
-	Status     string // "ok", "no_leader", "stopping" or "failed"
+	Status     string // "ok", "no_leader", "stopping", "removed" or "failed"
 	NodeID     string
 	Leader     string // node id, "" while there is none
 	Role       string // "leader", "follower", "candidate", "non-voter" or "outsider"
@@ -84,6 +84,8 @@ func (n *Node) Ready(context.Context) Readiness {
 	add("recovered", failed == nil, "the node has failed: %v", failed)
 	add("caught up", n.recovered.Load(), "the node has not replayed the log up to the commit index since it started, or has not heard of a leader yet")
 	add("accepting", !n.stopping.Load(), "the node is stopping")
+	removed := n.removal.err()
+	add("in the cluster", removed == nil, "%v", removed)
 	_, member := n.server(n.id)
 	add("member", member && n.ClusterID() != "", "the node is not part of a cluster yet")
 	status := n.tracker.Status()
@@ -121,6 +123,8 @@ func (n *Node) Health() Health {
 		h.Status = "failed"
 	case n.stopping.Load():
 		h.Status = "stopping"
+	case n.removal.err() != nil:
+		h.Status = "removed"
 	case leader == "":
 		h.Status = "no_leader"
 	}
@@ -141,6 +145,14 @@ func (n *Node) role() string {
 	default:
 		return "follower"
 	}
+}
+
+// suffrage is a member's as the API names it.
+func suffrage(s raft.Server) string {
+	if s.Suffrage == raft.Voter {
+		return "voter"
+	}
+	return "nonvoter"
 }
 
 // Cluster is the cluster as this node sees it; it never waits.
@@ -164,10 +176,7 @@ func (n *Node) Cluster() Cluster {
 	for _, server := range n.servers() {
 		m := entry(string(server.ID))
 		m.ClusterAddr = string(server.Address)
-		m.Suffrage = "voter"
-		if server.Suffrage != raft.Voter {
-			m.Suffrage = "nonvoter"
-		}
+		m.Suffrage = suffrage(server)
 		m.Leader = server.ID == leader
 	}
 	for _, seen := range n.gossip.Members() {

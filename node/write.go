@@ -29,7 +29,7 @@ type WriteResult struct {
 // be normalised, validated and, where they are signed, verified. Entries of one
 // call may end in several commands: each is decided by itself.
 //
-// Errors: ErrNoLeader, ErrOverloaded, ErrStopping (nothing was proposed),
+// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrRemoved (nothing was proposed),
 // ErrOutcomeUnknown (some entries may have taken effect; repeat the call).
 func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.Entry) (WriteResult, error) {
 	records := make([][]byte, len(entries))
@@ -46,6 +46,9 @@ func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.En
 // submit runs encoded entries through the group commit. Parts of a large write
 // are queued together, so that they follow each other through the log.
 func (n *Node) submit(ctx context.Context, caller Caller, records [][]byte) (WriteResult, error) {
+	if err := n.removal.err(); err != nil {
+		return WriteResult{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
 	defer cancel()
 	requests := chunk(caller, records)
@@ -136,6 +139,9 @@ const routeRetry = 20 * time.Millisecond
 // attempt tries once. Its error is ErrNoLeader exactly if the group was
 // certainly not proposed and may be tried again.
 func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]byte) (writeReply, error) {
+	if err := n.removal.err(); err != nil {
+		return writeReply{}, err
+	}
 	if n.raft.State() == raft.Leader {
 		return n.proposeGroup(ctx, records)
 	}

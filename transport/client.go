@@ -70,6 +70,11 @@ func (c *Client) Grant(ctx context.Context, addr string, req GrantRequest) (Gran
 	return call[GrantResponse](ctx, c, addr, methodGrant, &req)
 }
 
+// Member asks the node at addr for an action on the membership.
+func (c *Client) Member(ctx context.Context, addr string, req MemberRequest) (MemberResponse, error) {
+	return call[MemberResponse](ctx, c, addr, methodMember, &req)
+}
+
 // call makes one call and sorts its failure.
 func call[A any](ctx context.Context, c *Client, addr string, method uint8, req any) (A, error) {
 	var resp A

@@ -27,6 +27,7 @@ const (
 	methodReadIndex uint8 = 3
 	methodJoin      uint8 = 4
 	methodGrant     uint8 = 5
+	methodMember    uint8 = 6
 )
 
 // The code of a response is its status.

@@ -115,9 +115,12 @@ func FuzzForwardResponse(f *testing.F) {
 func FuzzReadIndexRequest(f *testing.F)  { fuzzMessage(f, ReadIndexRequest{ClusterID: "a"}) }
 func FuzzReadIndexResponse(f *testing.F) { fuzzMessage(f, ReadIndexResponse{Term: 1, Index: 2}) }
 func FuzzJoinRequest(f *testing.F) {
-	fuzzMessage(f, JoinRequest{NodeID: "a", ClusterAddr: "h:1", Voter: true, AppliedIndex: 9})
+	fuzzMessage(f, JoinRequest{NodeID: "a", ClusterAddr: "h:1", CommandFormat: 9})
 }
 func FuzzJoinResponse(f *testing.F) { fuzzMessage(f, JoinResponse{ClusterID: "a", Index: 2}) }
+func FuzzMemberRequest(f *testing.F) {
+	fuzzMessage(f, MemberRequest{Action: ActionRemove, NodeID: "a", Force: true})
+}
 func FuzzGrantRequest(f *testing.F) { fuzzMessage(f, GrantRequest{Proposer: "a", Member: "b"}) }
 func FuzzRemoteError(f *testing.F) {
 	fuzzMessage(f, RemoteError{Code: CodeNotLeader, Message: "m", Leader: "l:1"})

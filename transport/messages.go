@@ -23,6 +23,10 @@ type Handler interface {
 	// Join adds a node to the cluster's configuration or corrects its entry;
 	// leader only, idempotent.
 	Join(ctx context.Context, req JoinRequest) (JoinResponse, error)
+	// Member changes or tells of the membership: most actions leader only, those of
+	// one node at that node; idempotent. A refusal with a reason is an answer, not
+	// an error.
+	Member(ctx context.Context, req MemberRequest) (MemberResponse, error)
 	// Grant promises this node to one proposer of a new cluster.
 	Grant(ctx context.Context, req GrantRequest) (GrantResponse, error)
 }
@@ -54,6 +58,12 @@ type HelloResponse struct {
 	LeaderAddr    string `cbor:"9,keyasint,omitempty"`
 	CommandFormat uint16 `cbor:"10,keyasint,omitempty"` // highest command format that it understands
 	Version       string `cbor:"11,keyasint,omitempty"`
+	NonVoter      bool   `cbor:"12,keyasint,omitempty"` // it never becomes a voter
+	// ConfigIndex is the log index of the newest committed configuration of the
+	// cluster that the answering node knows, 0 if it knows none; Member is whether
+	// the asking node is in it.
+	ConfigIndex uint64 `cbor:"13,keyasint,omitempty"`
+	Member      bool   `cbor:"14,keyasint,omitempty"`
 }
 
 // ForwardRequest carries encoded entries (assertion.AppendEntry) and on whose
@@ -88,13 +98,12 @@ type ReadIndexResponse struct {
 	Index uint64 `cbor:"2,keyasint,omitempty"`
 }
 
-// JoinRequest asks the leader to make a node a member at an address.
+// JoinRequest asks the leader to make a node a member at an address. A newcomer
+// becomes a non-voter, a member keeps its suffrage.
 type JoinRequest struct {
 	NodeID        string `cbor:"1,keyasint"`
 	ClusterAddr   string `cbor:"2,keyasint"`
-	ClusterID     string `cbor:"3,keyasint,omitempty"` // empty: any
-	Voter         bool   `cbor:"4,keyasint,omitempty"`
-	AppliedIndex  uint64 `cbor:"5,keyasint,omitempty"`
+	ClusterID     string `cbor:"3,keyasint,omitempty"` // empty: the node has no state of any
 	CommandFormat uint16 `cbor:"6,keyasint,omitempty"`
 }
 
@@ -103,6 +112,66 @@ type JoinRequest struct {
 type JoinResponse struct {
 	ClusterID string `cbor:"1,keyasint,omitempty"`
 	Index     uint64 `cbor:"2,keyasint,omitempty"`
+}
+
+// The actions of a MemberRequest. The first group is for the leader, the second
+// for the node that is asked.
+const (
+	ActionJoin      = "join"
+	ActionRemove    = "remove"
+	ActionPromote   = "promote"
+	ActionDemote    = "demote"
+	ActionTransfer  = "transfer"
+	ActionAutopilot = "autopilot" // changes nothing
+
+	ActionSnapshot = "snapshot"
+	ActionHold     = "hold"    // stay a non-voter until released
+	ActionRelease  = "release" // may become a voter
+)
+
+// MemberRequest asks for an action on the membership.
+type MemberRequest struct {
+	ClusterID   string `cbor:"1,keyasint,omitempty"`
+	Action      string `cbor:"2,keyasint"`
+	NodeID      string `cbor:"3,keyasint,omitempty"` // the node that it is about
+	ClusterAddr string `cbor:"4,keyasint,omitempty"` // of a node that joins
+	Force       bool   `cbor:"5,keyasint,omitempty"` // skip the guards
+	RequestID   string `cbor:"6,keyasint,omitempty"` // names the request in logs
+}
+
+// MemberResponse is what became of a MemberRequest.
+type MemberResponse struct {
+	NodeID  string `cbor:"1,keyasint,omitempty"`
+	Index   uint64 `cbor:"2,keyasint,omitempty"`
+	Changed bool   `cbor:"3,keyasint,omitempty"`
+	// Refusal is the kind of a refusal, Detail its reason; nothing was done then.
+	Refusal   string     `cbor:"4,keyasint,omitempty"`
+	Detail    string     `cbor:"5,keyasint,omitempty"`
+	Autopilot *Autopilot `cbor:"6,keyasint,omitempty"`
+}
+
+// Autopilot is the leader's judgement of the members. Durations are
+// nanoseconds.
+type Autopilot struct {
+	Healthy          bool              `cbor:"1,keyasint,omitempty"`
+	FailureTolerance int               `cbor:"2,keyasint,omitempty"`
+	Leader           string            `cbor:"3,keyasint,omitempty"`
+	Servers          []AutopilotServer `cbor:"4,keyasint,omitempty"`
+	Stabilization    int64             `cbor:"5,keyasint,omitempty"`
+	DeadAfter        int64             `cbor:"6,keyasint,omitempty"`
+	MinQuorum        int               `cbor:"7,keyasint,omitempty"`
+}
+
+// AutopilotServer is one member as the leader judges it.
+type AutopilotServer struct {
+	NodeID      string `cbor:"1,keyasint"`
+	Suffrage    string `cbor:"2,keyasint,omitempty"`
+	Status      string `cbor:"3,keyasint,omitempty"`
+	Healthy     bool   `cbor:"4,keyasint,omitempty"`
+	NonVoter    bool   `cbor:"5,keyasint,omitempty"`
+	StableSince int64  `cbor:"6,keyasint,omitempty"` // unix seconds
+	LastContact int64  `cbor:"7,keyasint,omitempty"`
+	LastIndex   uint64 `cbor:"8,keyasint,omitempty"`
 }
 
 // GrantRequest asks a stateless node, by name, for its promise to a proposer.

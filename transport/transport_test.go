@@ -30,6 +30,7 @@ type node struct {
 	readIndex func(context.Context, ReadIndexRequest) (ReadIndexResponse, error)
 	join      func(context.Context, JoinRequest) (JoinResponse, error)
 	grant     func(context.Context, GrantRequest) (GrantResponse, error)
+	member    func(context.Context, MemberRequest) (MemberResponse, error)
 }
 
 func serve[Q, A any](ctx context.Context, req Q, f func(context.Context, Q) (A, error)) (A, error) {
@@ -52,6 +53,10 @@ func (n *node) ReadIndex(ctx context.Context, q ReadIndexRequest) (ReadIndexResp
 func (n *node) Join(ctx context.Context, q JoinRequest) (JoinResponse, error) {
 	return serve(ctx, q, n.join)
 }
+func (n *node) Member(ctx context.Context, q MemberRequest) (MemberResponse, error) {
+	return n.member(ctx, q)
+}
+
 func (n *node) Grant(ctx context.Context, q GrantRequest) (GrantResponse, error) {
 	return serve(ctx, q, n.grant)
 }
@@ -90,6 +95,7 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 }
 
 func TestEveryMethodCarriesItsMessages(t *testing.T) {
+	judged := MemberResponse{NodeID: "b", Index: 4, Autopilot: &Autopilot{Healthy: true, Servers: []AutopilotServer{{NodeID: "b", LastContact: 7}}}}
 	hello := HelloResponse{
 		NodeID: "b", ClusterID: "c1", ClusterAddr: "h:1", GossipAddr: "h:2", HTTPAddr: "h:3", HasState: true,
 		RaftState: "Follower", LeaderID: "a", LeaderAddr: "l:1", CommandFormat: 7, Version: "1.2.3",
@@ -109,16 +115,21 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 			return JoinResponse{ClusterID: "c1", Index: 12}, nil
 		},
 		grant: func(_ context.Context, q GrantRequest) (GrantResponse, error) { keep(q); return GrantResponse{}, nil },
+		member: func(_ context.Context, q MemberRequest) (MemberResponse, error) {
+			keep(q)
+			return judged, nil
+		},
 	})
 	client, ctx := listen(t, Config{}, nil).Client(), t.Context()
 	sent := []any{
 		HelloRequest{NodeID: "a", ClusterID: "c1"},
 		ForwardRequest{ClusterID: "c1", Callers: []Caller{{"r1", "agent", "1.2.3.4:5"}, {}}, Records: [][]byte{{1, 2, 3}, bytes.Repeat([]byte{7}, 100_000)}},
 		ReadIndexRequest{ClusterID: "c1"},
-		JoinRequest{NodeID: "a", ClusterAddr: "h:9", ClusterID: "c1", Voter: true, AppliedIndex: 5, CommandFormat: 2},
+		JoinRequest{NodeID: "a", ClusterAddr: "h:9", ClusterID: "c1", CommandFormat: 2},
 		GrantRequest{Proposer: "a", Member: "b"},
+		MemberRequest{ClusterID: "c1", Action: ActionRemove, NodeID: "b", ClusterAddr: "h:9", Force: true, RequestID: "r"},
 	}
-	want := []any{hello, forwarded, ReadIndexResponse{Term: 3, Index: 9}, JoinResponse{ClusterID: "c1", Index: 12}, GrantResponse{}}
+	want := []any{hello, forwarded, ReadIndexResponse{Term: 3, Index: 9}, JoinResponse{ClusterID: "c1", Index: 12}, GrantResponse{}, judged}
 	for i := range sent {
 		var answer any
 		var err error
@@ -133,6 +144,8 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 			answer, err = client.Join(ctx, server.Addr(), req)
 		case GrantRequest:
 			answer, err = client.Grant(ctx, server.Addr(), req)
+		case MemberRequest:
+			answer, err = client.Member(ctx, server.Addr(), req)
 		}
 		if err != nil {
 			t.Fatalf("%T: %v", sent[i], err)

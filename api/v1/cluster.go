@@ -7,7 +7,7 @@ const HealthRecovering = "recovering"
 
 // Health answers GET /v1/health: the node's own state in short.
 type Health struct {
-	// Status is ok, recovering, no_leader, stopping or failed.
+	// Status is ok, recovering, no_leader, stopping, removed or failed.
 	Status          string `json:"status"`
 	AssertionsCount uint64 `json:"assertions_count"`
 	Node            string `json:"node"`

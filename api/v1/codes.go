@@ -46,6 +46,12 @@ const (
 	CodeQuotaExceeded = "quota_exceeded"
 	CodeCircuitOpen   = "circuit_open"
 
+	CodeClusterChangeInvalid = "cluster_change_invalid"
+	CodeMemberNotFound       = "member_not_found"
+	CodeMembershipConflict   = "membership_conflict"
+	CodeQuorumAtRisk         = "quorum_at_risk"
+
+	CodeNodeRemoved        = "node_removed"
 	CodeNoLeader           = "no_leader"
 	CodeOutcomeUnknown     = "outcome_unknown"
 	CodeOverloaded         = "overloaded"

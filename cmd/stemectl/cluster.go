@@ -16,16 +16,7 @@ func clusterCommand(a *app) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "status", Short: "Show the cluster as the first node that answers sees it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			var answer *v1.Cluster
-			for i := range c.Endpoints() {
-				if answer, err = c.Cluster(cmd.Context(), i); err == nil {
-					break
-				}
-			}
+			answer, err := a.cluster(cmd)
 			if err != nil {
 				return err
 			}
@@ -33,7 +24,22 @@ func clusterCommand(a *app) *cobra.Command {
 		},
 	})
 	cmd.AddCommand(nodeKeysCommand(a))
+	cmd.AddCommand(membershipCommands(a)...)
 	return cmd
+}
+
+// cluster is the cluster as the first node that answers sees it.
+func (a *app) cluster(cmd *cobra.Command) (answer *v1.Cluster, err error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.Endpoints() {
+		if answer, err = c.Cluster(cmd.Context(), i); err == nil {
+			return answer, nil
+		}
+	}
+	return nil, err
 }
 
 // nodeKeysCommand lists the keys that receipts are checked against.
@@ -66,6 +72,10 @@ func clusterTable(w io.Writer, c *v1.Cluster) {
 	row(w, "digest", c.Digest)
 	row(w, "converged", c.Converged)
 	row(w)
+	memberTable(w, c)
+}
+
+func memberTable(w io.Writer, c *v1.Cluster) {
 	row(w, "NODE", "STATE", "SUFFRAGE", "LEADER", "APPLIED", "LAG", "DIGEST", "HTTP", "CLUSTER", "VERSION")
 	for _, m := range c.Members {
 		digest := "agrees"

@@ -16,6 +16,7 @@ const (
 	exitRefused     = 4 // the server refused the request (4xx)
 	exitUnavailable = 5 // no node could answer: no connection, no leader, outcome unknown
 	exitPartial     = 6 // an import went through, but some rows were refused
+	exitUnhealthy   = 7 // doctor found something that fails
 )
 
 // usageError marks a fault of the command line.
@@ -37,6 +38,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, errPartial):
 		return exitPartial
+	case errors.Is(err, errUnhealthy):
+		return exitUnhealthy
 	case errors.As(err, &refusal):
 		switch {
 		case refusal.Status == http.StatusNotFound:

@@ -16,6 +16,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{nil, exitOK},
 		{errors.New("x"), exitError},
+		{errUnhealthy, exitUnhealthy},
 		{fmt.Errorf("x: %w", &usageError{errors.New("x")}), exitUsage},
 		{&client.Error{Problem: v1.Problem{Status: 404}}, exitNotFound},
 		{&client.Error{Problem: v1.Problem{Status: 400}}, exitRefused},

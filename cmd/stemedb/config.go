@@ -9,8 +9,18 @@ import (
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
+	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/internal/settings"
 )
+
+// displayed are settings as others may see them.
+func displayed(effective []settings.Effective) []v1.Setting {
+	all := make([]v1.Setting, len(effective))
+	for i, e := range effective {
+		all[i] = v1.Setting{Name: e.Name, Value: e.Display(), From: e.From}
+	}
+	return all
+}
 
 func configCommand() *cobra.Command {
 	var output string

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stemedb/stemedb/api"
+	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/internal/auditlog"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/internal/version"
@@ -44,7 +45,7 @@ Exit codes: 0 stopped by a signal, 1 start or stop failed, 2 wrong settings, 3 t
 			}
 			log := s.Logger(cmd.ErrOrStderr())
 			slog.SetDefault(log)
-			p := process{settings: s, log: log}
+			p := process{settings: s, log: log, shown: displayed(effective)}
 			return p.serve(cmd.Context())
 		},
 	}
@@ -55,6 +56,7 @@ Exit codes: 0 stopped by a signal, 1 start or stop failed, 2 wrong settings, 3 t
 // process is one server process.
 type process struct {
 	settings *settings.Server
+	shown    []v1.Setting
 	log      *slog.Logger
 	web      *http.Server
 	webEnded chan error
@@ -81,6 +83,7 @@ func (p *process) serve(ctx context.Context) error {
 		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log, LogLevel: p.settings.LogLevel,
 		Auth:       api.AuthConfig{Enabled: p.settings.AuthEnabled, OpenDocs: p.settings.AuthOpenDocs, OpenMetrics: p.settings.AuthOpenMetrics},
 		Inspector:  inspector,
+		Settings:   p.shown,
 		Limits:     limits.api,
 		LastUsed:   limits.lastUsed,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),

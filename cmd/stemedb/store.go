@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/stemedb/stemedb/api"
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/index"
 	"github.com/stemedb/stemedb/node"
+	"github.com/stemedb/stemedb/transport"
 )
 
 // store lets the API use a node: it translates their types and errors.
@@ -136,6 +138,42 @@ func (s store) Cluster(context.Context) v1.Cluster {
 	return out
 }
 
+// ChangeMembers implements api.Store.
+func (s store) ChangeMembers(ctx context.Context, caller api.Caller, action string, c v1.ClusterChange) (v1.ClusterChanged, error) {
+	r, err := s.node.ChangeMembers(ctx, node.MemberRequest{Action: action, NodeID: c.Node, ClusterAddr: c.ClusterAddr, Force: c.Force, RequestID: caller.RequestID})
+	if err != nil {
+		return v1.ClusterChanged{}, translate(err)
+	}
+	out := v1.ClusterChanged{Action: action, Node: r.NodeID, Status: v1.ChangeUnchanged, Index: r.Index, Detail: r.Detail}
+	if r.Changed {
+		out.Status = v1.ChangeDone
+	}
+	return out, nil
+}
+
+// Autopilot implements api.Store.
+func (s store) Autopilot(ctx context.Context) (v1.Autopilot, error) {
+	r, err := s.node.ChangeMembers(ctx, node.MemberRequest{Action: transport.ActionAutopilot})
+	if err == nil && r.Autopilot == nil {
+		err = fmt.Errorf("%w: the leader answered without its judgement: upgrade it", node.ErrOutcomeUnknown)
+	}
+	if err != nil {
+		return v1.Autopilot{}, translate(err)
+	}
+	a := r.Autopilot
+	out := v1.Autopilot{
+		Healthy: a.Healthy, FailureTolerance: a.FailureTolerance, Leader: a.Leader, Servers: []v1.AutopilotServer{},
+		StabilizationSeconds: time.Duration(a.Stabilization).Seconds(), DeadAfterSeconds: time.Duration(a.DeadAfter).Seconds(), MinQuorum: a.MinQuorum,
+	}
+	for _, m := range a.Servers {
+		out.Servers = append(out.Servers, v1.AutopilotServer{
+			Node: m.NodeID, Suffrage: m.Suffrage, State: m.Status, Healthy: m.Healthy, ReadReplica: m.NonVoter,
+			StableSince: uint64(max(m.StableSince, 0)), LastContactSeconds: max(time.Duration(m.LastContact).Seconds(), 0), LastIndex: m.LastIndex,
+		})
+	}
+	return out, nil
+}
+
 // translate wraps an error of the node into the API's error of the same
 // meaning.
 func translate(err error) error {
@@ -144,6 +182,10 @@ func translate(err error) error {
 	}
 	for _, pair := range [...]struct{ own, apis error }{
 		{node.ErrOutcomeUnknown, api.ErrOutcomeUnknown}, // first: it may wrap one of the others
+		{node.ErrNoMember, api.ErrNoMember},
+		{node.ErrQuorumAtRisk, api.ErrQuorumAtRisk},
+		{node.ErrMembership, api.ErrMembership},
+		{node.ErrRemoved, api.ErrRemoved},
 		{node.ErrFailed, api.ErrFailed},
 		{node.ErrTooStale, api.ErrTooStale},
 		{node.ErrNoLeader, api.ErrNoLeader},

@@ -107,7 +107,10 @@ func TestKeysOnEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range c.Nodes {
-		c.WaitFor(n.Name+" refuses the old secret", func() bool { _, err := as(t, rotated.Secret, n).Lenses(t.Context()); return code(t, err) == v1.CodeAPIKeyUnknown })
+		c.WaitFor(n.Name+" refuses the old secret", func() bool {
+			_, err := as(t, rotated.Secret, n).Lenses(t.Context())
+			return code(t, err) == v1.CodeAPIKeyUnknown
+		})
 	}
 	made.Secret = again.Secret
 	// Nothing that a client says of itself gives it a role.

@@ -43,6 +43,15 @@ func placeSettings(d node.Config) []Setting {
 			Help: fmt.Sprintf("Comma-separated node-to-node addresses (host or host:port, default port %d) of nodes that may form the cluster; this node itself may be among them. A DNS name stands for all its addresses.", node.DefaultClusterPort)},
 		{Name: "bootstrap-expect", Kind: Number, set: setBootstrapExpect,
 			Help: "How many nodes form a new cluster, once that many see each other and none has state. 0: never form one, only join. Default: 1 without join, else 0. Ignored by a node that has state or finds a cluster, so that one command line serves first start, restart and scaling up."},
+		{Name: "non-voter", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.Node.NonVoter }),
+			Help: "Makes the node a read replica for good: it holds all data and serves reads, passes writes on, and never votes."},
+		{Name: "autopilot-stabilization-time", Default: d.Stabilization.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Stabilization }),
+			Help: "How long a newcomer must have been healthy before the leader makes it a voter. The leader's setting counts, as of the next two."},
+		{Name: "autopilot-dead-after", Default: d.DeadAfter.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.DeadAfter }),
+			Help: "How long a member must have been gone before the leader removes it from the cluster: hours, since a removed node must be given an empty data directory. 0: never."},
+		{Name: "autopilot-min-quorum", Default: strconv.Itoa(d.MinQuorum), Kind: Number,
+			set:  func(s *Server, v string) (err error) { s.Node.MinQuorum, err = strconv.Atoi(v); return err },
+			Help: "Number of voters below which the leader removes no dead one by itself."},
 	}
 }
 

@@ -45,6 +45,7 @@ type Config struct {
 type Peer struct {
 	NodeID       string
 	Index        uint64 // applied
+	Term         uint64
 	CommitIndex  uint64
 	LagEntries   uint64
 	LagSeconds   float64
@@ -279,7 +280,7 @@ func (t *Tracker) Status() Status {
 			}
 		}
 		s.Peers = append(s.Peers, Peer{
-			NodeID: id, Index: p.report.Index, CommitIndex: p.report.CommitIndex, LagEntries: lag, LagSeconds: t.lagSeconds(p, now),
+			NodeID: id, Index: p.report.Index, Term: p.report.Term, CommitIndex: p.report.CommitIndex, LagEntries: lag, LagSeconds: t.lagSeconds(p, now),
 			LastReport: p.lastReport, DigestAgrees: p.agrees,
 		})
 	}

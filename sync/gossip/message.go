@@ -18,7 +18,8 @@ type Meta struct {
 	ClusterAddr   string `cbor:"3,keyasint"`           // node-to-node address
 	HTTPAddr      string `cbor:"4,keyasint,omitempty"`
 	Version       string `cbor:"5,keyasint,omitempty"`
-	CommandFormat uint16 `cbor:"6,keyasint"` // highest command format that the node understands
+	CommandFormat uint16 `cbor:"6,keyasint"`           // highest command format that the node understands
+	NonVoter      bool   `cbor:"7,keyasint,omitempty"` // the node is not to become a voter
 }
 
 func (m Meta) encode() ([]byte, error) {
