@@ -185,4 +185,4 @@ func Parse(spec string) (Lens, error) {
 }
 
 // cut bounds foreign text in an error.
-func cut(s string) string { return s[:min(len(s), 64)] }
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], "") }

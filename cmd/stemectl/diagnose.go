@@ -26,6 +26,8 @@ const (
 	lagWarn    = 1000 // entries; more keep a node from being ready
 	syncWarn   = 0.02 // seconds, mean of the log's fdatasync
 	syncFail   = 0.2
+	spaceWarn  = 0.15 // of the data directory's file system, free
+	spaceFail  = 0.05
 )
 
 // finding is what doctor says of one thing.
@@ -63,6 +65,7 @@ func diagnose(seen []sighting, closed map[port]string, now time.Time) diagnosis 
 		d.exposure(s)
 		d.certificates(s, now)
 		d.disk(s)
+		d.space(s)
 	}
 	d.clocks(seen)
 	if len(views) == 0 {
@@ -165,6 +168,23 @@ func (d *diagnosis) disk(s *sighting) {
 	}
 	d.add("disk", s.Health.Node, verdict, "every write waits for this: use a local SSD, and nothing else that writes much on it",
 		"a write to the raft log takes %.1f ms on average, its sync included; the index uses %s", 1000*mean, quantity(s.Metrics["stemedb_index_disk_bytes"]))
+}
+
+// space looks at what is free where the data directory is.
+func (d *diagnosis) space(s *sighting) {
+	size := s.Metrics["stemedb_disk_size_bytes"]
+	if size == 0 {
+		return // an older node, or the metrics cannot be read, which disk says
+	}
+	free, verdict := s.Metrics["stemedb_disk_free_bytes"], verdictOK
+	switch {
+	case free < spaceFail*size:
+		verdict = verdictFail
+	case free < spaceWarn*size:
+		verdict = verdictWarn
+	}
+	d.add("space", s.Health.Node, verdict, "make room, or enlarge the file system: a node needs room for every write",
+		"%.0f %% of the data directory's file system are free, %s", 100*free/size, quantity(free))
 }
 
 // clocks compares the nodes with each other and with this machine.

@@ -22,7 +22,7 @@ func healthy() []sighting {
 		seen = append(seen, sighting{
 			URL: "https://" + m.HTTPAddr, Health: &v1.Health{Status: "ok", Node: m.Node, Leader: "n1", Role: "follower"}, Ready: &v1.Readiness{Ready: true, Checks: []v1.Check{{Name: "member", OK: true}}},
 			Cluster: &v1.Cluster{ClusterID: "c", Node: m.Node, Leader: "n1", Members: append([]v1.Member(nil), members...)}, CertificateEnds: diagnosed.Add(200 * 24 * time.Hour),
-			Metrics: samples([]byte("# HELP x y\nstemedb_log_store_sync_seconds_sum 1\nstemedb_log_store_sync_seconds_count 1000\nstemedb_index_disk_bytes 1048576\n" +
+			Metrics: samples([]byte("# HELP x y\nstemedb_log_store_sync_seconds_sum 1\nstemedb_log_store_sync_seconds_count 1000\nstemedb_index_disk_bytes 1048576\nstemedb_disk_size_bytes 1e10\nstemedb_disk_free_bytes 5e9\n" +
 				`stemedb_certificate_expiry_timestamp_seconds{use="cluster"} 1.9e+09` + "\n")),
 		})
 	}
@@ -66,6 +66,8 @@ func TestDiagnose(t *testing.T) {
 		{"plain between nodes", func(s []sighting) { delete(s[0].Metrics, certificateMetric+`{use="cluster"}`) }, "encryption", verdictWarn, "between", nil},
 		{"a slow disk", func(s []sighting) { s[0].Metrics["stemedb_log_store_sync_seconds_sum"] = 50 }, "disk", verdictWarn, "50.0 ms", nil},
 		{"a very slow disk", func(s []sighting) { s[0].Metrics["stemedb_log_store_sync_seconds_sum"] = 500 }, "disk", verdictFail, "500.0 ms", nil},
+		{"little space", func(s []sighting) { s[0].Metrics["stemedb_disk_free_bytes"] = 1e9 }, "space", verdictWarn, "10 %", nil},
+		{"no space", func(s []sighting) { s[0].Metrics["stemedb_disk_free_bytes"] = 1e8 }, "space", verdictFail, "1 %", nil},
 		{"no metrics", func(s []sighting) { s[0].Metrics = nil }, "disk", verdictWarn, "metrics", nil},
 		{"a stranger", func(s []sighting) { s[0].Cluster.Members[1].Suffrage = "none" }, "members", verdictWarn, "no member", nil},
 		{"not asked", func(s []sighting) { s[2].Health.Node = "n9" }, "members", verdictWarn, "not examined", nil},

@@ -212,6 +212,9 @@ func diffCommand(a *app) *cobra.Command {
 					row(w, d.Predicate, value(d.Before.Winner), value(d.After.Winner), len(d.Added), len(d.Removed))
 				}
 				row(w, fmt.Sprintf("%d predicates unchanged", got.Unchanged))
+				if got.Truncated {
+					row(w, "there is more than is listed: name a --predicate")
+				}
 			})
 		},
 	}
