@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -85,7 +84,7 @@ func (s *Server) authorize(c echo.Context, demand auth.Access) error {
 	if wait, ok := s.gate.limiter.Allow(key, s.liveMembers(c.Request().Context(), key), s.config.Now()); !ok {
 		s.metrics.refusals.WithLabelValues(refusedByRate).Inc()
 		return &fault{code: v1.CodeRateLimited, detail: fmt.Sprintf("the key %s may ask %d times a second over the whole cluster", key.ID, key.RatePerSecond),
-			fix: "wait for Retry-After, or ask an administrator for a higher rate", retryAfter: int(math.Ceil(wait.Seconds()))}
+			fix: "wait for Retry-After, or ask an administrator for a higher rate", retryAfter: seconds(wait)}
 	}
 	if !demand.Permits(key.Role) {
 		return &fault{code: v1.CodeForbidden, detail: fmt.Sprintf("the key %s has the role %s, this takes %s", key.ID, key.Role, demand.Role()), fix: "use a key with that role"}
@@ -255,4 +254,13 @@ func (s *Server) liveMembers(ctx context.Context, key *assertion.APIKey) (n int)
 		}
 	}
 	return max(n, 1)
+}
+
+// administrator is who does an administrator's act, in the records of it: the API
+// key, or "operator" on a cluster that demands none.
+func administrator(c echo.Context) string {
+	if key := keyOf(c); key != nil {
+		return key.ID
+	}
+	return "operator"
 }

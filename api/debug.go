@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/pprof"
 	"runtime/trace"
-	"strconv"
 	"strings"
 	"time"
 
@@ -84,18 +82,6 @@ func pause(ctx context.Context, seconds int) {
 	}
 }
 
-// number reads an integer parameter.
-func number(q url.Values, name string, absent, least, most int) (int, error) {
-	if !q.Has(name) {
-		return absent, nil
-	}
-	n, err := strconv.Atoi(q.Get(name))
-	if err != nil || n < least || n > most {
-		return 0, invalid(name, fmt.Sprintf("not an integer from %d to %d", least, most), "")
-	}
-	return n, nil
-}
-
 // logLevel is GET /v1/admin/log_level.
 func (s *Server) logLevel(c echo.Context) error {
 	return s.ok(c, v1.LogLevel{Level: strings.ToLower(s.config.LogLevel.Level().String())})
@@ -113,11 +99,7 @@ func (s *Server) setLogLevel(c echo.Context) error {
 	}
 	was := s.config.LogLevel.Level()
 	s.config.LogLevel.Set(level)
-	who := unkeyedReviewer
-	if key := keyOf(c); key != nil {
-		who = key.ID
-	}
-	s.config.Logger.Warn("the level of the log was changed", "from", was.String(), "to", level.String(), "by", who)
+	s.config.Logger.Warn("the level of the log was changed", "from", was.String(), "to", level.String(), "by", administrator(c))
 	return s.logLevel(c)
 }
 

@@ -96,9 +96,7 @@ func (s *Server) overQuota(sender auth.Principal, err error) {
 
 // failed tells the breaker of a principal of a failure.
 func (s *Server) failed(p auth.Principal, reason auth.Reason) {
-	if s.config.Limits.Breakers != nil {
-		s.config.Limits.Breakers.Failure(p, reason, s.config.Now())
-	}
+	s.config.Limits.Breakers.Failure(p, reason, s.config.Now())
 }
 
 func (s *Server) sender(c echo.Context) auth.Principal {
@@ -115,9 +113,6 @@ func (s *Server) sender(c echo.Context) auth.Principal {
 
 // passBreaker refuses who is kept out.
 func (s *Server) passBreaker(p auth.Principal) error {
-	if s.config.Limits.Breakers == nil {
-		return nil
-	}
 	wait, ok := s.config.Limits.Breakers.Allow(p, s.config.Now())
 	if ok {
 		return nil
@@ -131,6 +126,7 @@ func (s *Server) circuitOpen(p auth.Principal, wait time.Duration) error {
 		fix: "wait for Retry-After, and mend what was refused before", retryAfter: seconds(wait)}
 }
 
+// seconds is a Retry-After of at least a time.
 func seconds(d time.Duration) int { return int(max((d+time.Second-1)/time.Second, 1)) }
 
 // charge takes units from what a principal may use, and tells what is left.
@@ -170,7 +166,12 @@ func (s *Server) quotaOf(ctx context.Context, c echo.Context, p auth.Principal) 
 	if err != nil {
 		return 0, err
 	}
-	return auth.TierOf(overallTrust(standing.scores, agent)).Quota(), nil
+	return agentQuota(standing.scores, agent), nil
+}
+
+// agentQuota is how many units an agent may use in an hour.
+func agentQuota(scores *trust.Scores, agent assertion.AgentID) uint64 {
+	return auth.TierOf(overallTrust(scores, agent)).Quota()
 }
 
 // overallTrust is the trust in an agent whatever the predicate.
@@ -181,7 +182,7 @@ func overallTrust(scores *trust.Scores, agent assertion.AgentID) float64 {
 // settle tells the sender's breaker how the request went.
 func (s *Server) settle(c echo.Context, demand auth.Access, err error) {
 	a := accountOf(c)
-	if a == nil || s.config.Limits.Breakers == nil {
+	if a == nil {
 		return
 	}
 	reason := a.failed
@@ -195,7 +196,7 @@ func (s *Server) settle(c echo.Context, demand auth.Access, err error) {
 	}
 	switch {
 	case reason != 0:
-		s.config.Limits.Breakers.Failure(a.sender, reason, s.config.Now())
+		s.failed(a.sender, reason)
 	case status == http.StatusTooManyRequests: // told already, or never let through
 	case status < http.StatusInternalServerError:
 		s.config.Limits.Breakers.Success(a.sender, s.config.Now())
@@ -338,8 +339,8 @@ func (t *taking) admit(entries []assertion.Entry, out []taken) (*assertion.Work,
 // clearly reports whether an agent may state a claim for so many units, so that
 // nothing depends on whether the claim is stored already.
 func (t *taking) clearly(p auth.Principal, units uint64) bool {
-	limits, now := &t.server.config.Limits, t.server.config.Now()
-	if limits.Breakers != nil && !limits.Breakers.Closed(p, now) {
+	limits := &t.server.config.Limits
+	if !limits.Breakers.Closed(p, t.server.config.Now()) {
 		return false
 	}
 	return limits.Meter == nil || p == t.sender || t.server.gate.laidOut.reserve(p, units, t.remaining(p)/laidOutPart)
@@ -382,8 +383,7 @@ func (l *laidOut) release(p auth.Principal, units uint64) {
 // remaining is what is left of an agent's quota.
 func (t *taking) remaining(p auth.Principal) uint64 {
 	agent, _ := p.Agent()
-	quota := auth.TierOf(overallTrust(t.standing.scores, agent)).Quota()
-	return t.server.config.Limits.Meter.Quota(p, quota, t.server.config.Now()).Remaining
+	return t.server.config.Limits.Meter.Quota(p, agentQuota(t.standing.scores, agent), t.server.config.Now()).Remaining
 }
 
 // charge lets one entry in, or says why not.
@@ -430,10 +430,8 @@ func (t *taking) charge(e assertion.Entry, o *taken) error {
 // charged, and no trial is made of what may be a repetition.
 func (t *taking) mayPay(p auth.Principal, units uint64) error {
 	limits := &t.server.config.Limits
-	if limits.Breakers != nil {
-		if state, wait := limits.Breakers.Of(p, t.server.config.Now()); state == auth.Open {
-			return t.server.circuitOpen(p, wait)
-		}
+	if state, wait := limits.Breakers.Of(p, t.server.config.Now()); state == auth.Open {
+		return t.server.circuitOpen(p, wait)
 	}
 	if limits.Meter != nil && t.remaining(p) < units {
 		_, err := t.server.charge(t.ctx, t.echo, p, units)
@@ -448,7 +446,7 @@ func (t *taking) pass(o *taken) error {
 	if !known {
 		err = t.server.passBreaker(o.payer)
 		t.asked[o.payer] = err
-		o.trial = err == nil && t.server.config.Limits.Breakers != nil && !t.server.config.Limits.Breakers.Closed(o.payer, t.server.config.Now())
+		o.trial = err == nil && !t.server.config.Limits.Breakers.Closed(o.payer, t.server.config.Now())
 	} else if err != nil {
 		t.server.metrics.refusals.WithLabelValues(refusedByBreaker).Inc()
 	}
@@ -497,11 +495,7 @@ func (s *Server) paidUp(a *account, entries []taken, results []EntryResult) {
 		if t.refused != nil {
 			continue
 		}
-		stored := false
-		switch results[i].Outcome {
-		case Created, Cosigned, Quarantined:
-			stored = true
-		}
+		stored := results[i].Outcome.stored()
 		if s.config.Limits.Meter != nil {
 			switch {
 			case stored && !t.fresh && !t.agent.IsZero() && t.agent != t.payer:

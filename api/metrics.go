@@ -63,9 +63,6 @@ func newMetrics(config Config) (*metrics, error) {
 		Name: "stemedb_circuit_breakers_open",
 		Help: "Circuit breakers that keep an agent, a key or an address out, as this node knows; 0 where there are none.",
 	}, func() float64 {
-		if config.Limits.Breakers == nil {
-			return 0
-		}
 		return float64(config.Limits.Breakers.Open(config.Now()))
 	})
 	for _, c := range []prometheus.Collector{m.requests, m.queries, m.latency, m.ingested, m.verdicts, m.refusals, open} {

@@ -215,6 +215,18 @@ func narrowed(f assertion.Filter) bool {
 		f.AsOf != nil || f.Superseded || f.Retracted || f.Quarantined
 }
 
+// number reads an integer parameter.
+func number(q url.Values, name string, absent, least, most int) (int, error) {
+	if !q.Has(name) {
+		return absent, nil
+	}
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n < least || n > most {
+		return 0, invalid(name, fmt.Sprintf("not an integer from %d to %d", least, most), "")
+	}
+	return n, nil
+}
+
 func limitParam(q url.Values) (int, error) {
 	if !q.Has("limit") {
 		return v1.DefaultLimit, nil

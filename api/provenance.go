@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -164,11 +163,9 @@ func planTrace(c echo.Context, q url.Values) (readPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	depth := defaultTraceDepth
-	if q.Has("depth") {
-		if depth, err = strconv.Atoi(q.Get("depth")); err != nil || depth < 0 || depth > maxTraceDepth {
-			return nil, invalid("depth", fmt.Sprintf("not an integer from 0 to %d", maxTraceDepth), "")
-		}
+	depth, err := number(q, "depth", defaultTraceDepth, 0, maxTraceDepth)
+	if err != nil {
+		return nil, err
 	}
 	until, err := latest(q)
 	if err != nil {

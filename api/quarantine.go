@@ -9,9 +9,6 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 )
 
-// unkeyedReviewer is who decides on a cluster that demands no API keys.
-const unkeyedReviewer = "operator"
-
 // planQuarantine is GET /v1/admin/quarantine.
 func planQuarantine(_ echo.Context, q url.Values) (readPlan, error) {
 	limit, err := limitParam(q)
@@ -77,10 +74,7 @@ func decide(approved bool) func(*Server) echo.HandlerFunc {
 		if err := strictBody(c, &want); err != nil {
 			return err
 		}
-		d := &assertion.Decision{Claim: hash, Approved: approved, Reviewer: unkeyedReviewer, Reason: want.Reason}
-		if key := keyOf(c); key != nil {
-			d.Reviewer = key.ID
-		}
+		d := &assertion.Decision{Claim: hash, Approved: approved, Reviewer: administrator(c), Reason: want.Reason}
 		if err := d.Validate(); err != nil {
 			return err
 		}

@@ -160,6 +160,9 @@ const (
 	WorkStale
 )
 
+// stored reports whether the entry has added something to the cluster.
+func (o Outcome) stored() bool { return o == Created || o == Cosigned || o == Quarantined }
+
 // WriteResult is what became of the entries of one write.
 type WriteResult struct {
 	// Index is the highest log index at which one of them was decided.

@@ -55,7 +55,7 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 	stored := 0
 	for j, i := range places {
 		r := result.Results[j]
-		if r.Outcome == Created || r.Outcome == Cosigned || r.Outcome == Quarantined {
+		if r.Outcome.stored() {
 			r.Findings = in[i].admission.Findings
 			if entries[i].Kind() == assertion.KindAssertion {
 				stored++

@@ -124,6 +124,9 @@ type Breaker struct {
 // 16,384 principals are remembered. Beyond that one whose breaker is closed
 // makes room for another; if none is found, the newcomer's failures do not
 // count. An open breaker is never forgotten.
+//
+// A nil *Breakers knows of nobody and keeps out nobody; it cannot be told from
+// or listed.
 type Breakers struct {
 	origin uint64 // this life of the node, at random: tells its failures from others'
 	seed   maphash.Seed
@@ -242,7 +245,7 @@ func (b *Breakers) shard(p Principal) *breakerShard {
 // Closed reports, without waiting for anybody who changes one, whether a
 // principal's breaker is closed.
 func (b *Breakers) Closed(p Principal, now time.Time) bool {
-	if b.known.Load() == 0 {
+	if b == nil || b.known.Load() == 0 {
 		return true
 	}
 	s := b.shard(p)
@@ -300,7 +303,7 @@ func (b *Breakers) Of(p Principal, now time.Time) (state BreakerState, wait time
 // Release ends a trial that Allow let through on this node and that was neither
 // good nor bad: the next request is one.
 func (b *Breakers) Release(p Principal) {
-	if b.known.Load() == 0 {
+	if b == nil || b.known.Load() == 0 {
 		return
 	}
 	s := b.shard(p)
@@ -344,6 +347,9 @@ func (s *breakerShard) close(p Principal, r *record, now int64) {
 // Failure tells that a principal's request was bad. While the breaker is open
 // that changes nothing: such requests were let through before.
 func (b *Breakers) Failure(p Principal, reason Reason, now time.Time) {
+	if b == nil {
+		return
+	}
 	s, at := b.shard(p), now.UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -452,6 +458,9 @@ func (r *record) breaker(p Principal, now int64) Breaker {
 
 // Open is the number of breakers that are open; half-open ones are not.
 func (b *Breakers) Open(now time.Time) int {
+	if b == nil {
+		return 0
+	}
 	n := 0
 	for i := range b.shards {
 		s := &b.shards[i]
