@@ -492,11 +492,8 @@ func (s *Server) paidUp(a *account, entries []taken, results []EntryResult) {
 	}
 	defer s.closeAccounts(entries)
 	for i, t := range entries {
-		if t.refused != nil {
-			continue
-		}
-		stored := results[i].Outcome.stored()
-		if s.config.Limits.Meter != nil {
+		stored := results[i].Outcome.stored() // what was refused has no outcome
+		if t.refused == nil && s.config.Limits.Meter != nil {
 			switch {
 			case stored && !t.fresh && !t.agent.IsZero() && t.agent != t.payer:
 				s.config.Limits.Meter.Move(t.payer, t.agent, t.units, t.at)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/api/v1"
@@ -481,6 +482,36 @@ func TestReplaysOfEveryKindAreTheSenders(t *testing.T) {
 	if s := f.status("victim", rootSecret); s.Breaker != "closed" {
 		t.Errorf("after a good trial the breaker is %s", s.Breaker)
 	}
+}
+
+// A claim that is refused before it was tried leaves the trial of its payer to
+// the next.
+func TestARefusedTrialEnds(t *testing.T) {
+	breakers, meter := auth.NewBreakers(), auth.NewMeter()
+	f := limited(t, api.Limits{Breakers: breakers, Meter: meter})
+	victim := auth.AgentPrincipal(assertion.AgentOf(key("victim")))
+	for range 5 {
+		breakers.Failure(victim, auth.InvalidInput, time.Unix(int64(f.now), 0))
+	}
+	f.now += 31
+	meter.Charge(victim, auth.BaseQuota, auth.BaseQuota, time.Unix(int64(f.now), 0))
+	writer := f.newKey(v1.KeyRequest{Role: assertion.RoleWrite}).Secret
+	tryable := func(after string) {
+		t.Helper()
+		now := time.Unix(int64(f.now), 0)
+		if wait, ok := breakers.Allow(victim, now); !ok {
+			t.Fatalf("after %s the next trial has to wait %s", after, wait)
+		}
+		breakers.Release(victim)
+	}
+	tryable("nothing")
+	refused(t, f.do(http.MethodPost, "/v1/assert", text(t, numbered(0, "victim")), jsonType, "X-API-Key: "+writer), http.StatusTooManyRequests, v1.CodeQuotaExceeded)
+	tryable("a refused claim")
+	mixed := lines(t, numbered(1, "victim"), numbered(2, "other"))
+	if got := read[v1.BatchResponse](t, f.do(http.MethodPost, "/v1/assert/batch", mixed, ndjsonType, "X-API-Key: "+writer), http.StatusOK); got.Results[0].Status != v1.StatusRefused || got.Results[1].Status != v1.StatusCreated {
+		t.Fatalf("batch: %+v", got)
+	}
+	tryable("a batch of which one line was stored")
 }
 
 // takes sends an entry with a key, which must be stored.

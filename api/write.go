@@ -36,7 +36,7 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 		sent, places = append(sent, e), append(places, i)
 	}
 	if len(sent) == 0 {
-		s.closeAccounts(in)
+		s.failedWrite(in, true)
 		return out, nil
 	}
 	result, err := store.Write(ctx, s.caller(c), sent)
