@@ -21,6 +21,14 @@ type Finding struct {
 	Rule string `json:"rule,omitempty"`
 }
 
+// String is the code and, after a slash, the rule if there is one.
+func (f Finding) String() string {
+	if f.Rule == "" {
+		return f.Code
+	}
+	return f.Code + "/" + f.Rule
+}
+
 // Admission is what the node that took in an entry decided on it, before it was
 // proposed: every node applies the same.
 type Admission struct {

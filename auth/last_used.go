@@ -1,9 +1,7 @@
 package auth
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,25 +101,13 @@ func (u *LastUsed) Changes(_ time.Time, limit int) []byte {
 // State is a message of everything that this node knows; of the latest uses, if
 // limit bytes do not hold all.
 func (u *LastUsed) State(_ time.Time, limit int) []byte {
-	type use struct {
-		id string
-		at uint64
-	}
-	var all []use
+	var told []line
 	u.keys.Range(func(id, held any) bool {
-		all = append(all, use{id.(string), held.(*usedKey).at.Load()}) //nolint:forcetypeassert // keys holds nothing else
+		at := held.(*usedKey).at.Load()                                    //nolint:forcetypeassert // keys holds nothing else
+		told = append(told, line{at, appendLastUse(nil, id.(string), at)}) //nolint:forcetypeassert // nor other keys
 		return true
 	})
-	slices.SortFunc(all, func(a, b use) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.id, b.id)) })
-	b := []byte{lastUsedForm}
-	for _, x := range all {
-		more := appendLastUse(b, x.id, x.at)
-		if len(more) > limit {
-			break
-		}
-		b = more
-	}
-	return b
+	return appendLines([]byte{lastUsedForm}, told, limit)
 }
 
 func appendLastUse(b []byte, id string, at uint64) []byte {

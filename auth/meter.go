@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
@@ -352,11 +351,7 @@ func appendUse(b []byte, origin int, u use) []byte {
 // time; of the heaviest users only, if limit bytes do not hold all.
 func (m *Meter) State(now time.Time, limit int) []byte {
 	window := windowOf(now)
-	type line struct {
-		total uint64
-		text  []byte
-	}
-	var lines []line
+	var told []line
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
@@ -376,21 +371,13 @@ func (m *Meter) State(now time.Time, limit int) []byte {
 			for _, t := range e.told {
 				text = appendUse(text, t.origin+1, t.use)
 			}
-			lines = append(lines, line{e.total(), text})
+			told = append(told, line{e.total(), text})
 		}
 		s.mu.Unlock()
 	}
-	// The list only grows in a window: taken last, it has all whom lines name.
+	// The list only grows in a window: taken last, it has all who told.
 	origins := append([]uint64{m.origin}, m.originsOf(window)...)
-	message := appendMeterHead(nil, window, origins...)
-	slices.SortFunc(lines, func(a, b line) int { return cmp.Compare(b.total, a.total) })
-	for _, l := range lines {
-		if len(message)+len(l.text) > limit {
-			break
-		}
-		message = append(message, l.text...)
-	}
-	return message
+	return appendLines(appendMeterHead(nil, window, origins...), told, limit)
 }
 
 // originsOf lists who told of usage in a window.

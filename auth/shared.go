@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -24,6 +27,25 @@ var (
 	errShort = errors.New("the message ends early or is not well-formed")
 	errAhead = fmt.Errorf("the times are more than %v ahead: set the clocks", maxAhead)
 )
+
+// line is one entry of a message, and how much it matters.
+type line struct {
+	weight uint64
+	text   []byte
+}
+
+// appendLines adds the lines that matter most to a message of at most limit
+// bytes; those that matter the same in the order of their text.
+func appendLines(message []byte, lines []line, limit int) []byte {
+	slices.SortFunc(lines, func(x, y line) int { return cmp.Or(cmp.Compare(y.weight, x.weight), bytes.Compare(x.text, y.text)) })
+	for _, l := range lines {
+		if len(message)+len(l.text) > limit {
+			break
+		}
+		message = append(message, l.text...)
+	}
+	return message
+}
 
 // idLen is how many bytes of a kind's identity are told.
 func (k PrincipalKind) idLen(id *[32]byte) int {

@@ -34,22 +34,24 @@ func (b *Batch) decide(d *assertion.Decision) error {
 	if err != nil {
 		return err
 	}
-	was := target.claim.Review
-	if err := b.change(target, func() { target.claim.Review = d.Review() }); err != nil {
-		return err
-	}
-	return b.noteReview(target, was)
+	return b.review(target, func() { target.claim.Review = d.Review() })
 }
 
 // release ends a quarantine by the signature that comes next.
 func (b *Batch) release(s *storedClaim, signature int) error {
-	if err := b.change(s, func() {
+	return b.review(s, func() {
 		s.claim.Review = assertion.ReviewApproved
 		s.releasedBy = signature
-	}); err != nil {
+	})
+}
+
+// review changes the review of a claim.
+func (b *Batch) review(s *storedClaim, to func()) error {
+	was := s.claim.Review
+	if err := b.change(s, to); err != nil {
 		return err
 	}
-	return b.noteReview(s, assertion.ReviewPending)
+	return b.noteReview(s, was)
 }
 
 // noteReview moves a claim among the lists of reviews, from where it was. It

@@ -70,9 +70,7 @@ func signerList(all []v1.Signature) string {
 func findingList(all []assertion.Finding) string {
 	names := make([]string, len(all))
 	for i, f := range all {
-		if names[i] = f.Code; f.Rule != "" {
-			names[i] += "/" + f.Rule
-		}
+		names[i] = f.String()
 	}
 	return strings.Join(names, ", ")
 }

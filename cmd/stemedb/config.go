@@ -22,6 +22,17 @@ func displayed(effective []settings.Effective) []v1.Setting {
 	return all
 }
 
+// readSettings are the settings of a command that has settings.AddFlags, as they
+// are effective and as the server takes them.
+func readSettings(cmd *cobra.Command) ([]settings.Effective, *settings.Server, error) {
+	effective, err := settings.Resolve(cmd.Flags(), os.Environ())
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := settings.Build(effective)
+	return effective, s, err
+}
+
 func configCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{

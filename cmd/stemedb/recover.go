@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,11 +34,7 @@ holds. docs/runbooks/quorum-lost.md has the whole procedure.
 ` + lossStatement,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			effective, err := settings.Resolve(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
-			s, err := settings.Build(effective)
+			_, s, err := readSettings(cmd)
 			if err != nil {
 				return err
 			}

@@ -35,11 +35,7 @@ ends it at once.
 Exit codes: 0 stopped by a signal, 1 start or stop failed, 2 wrong settings, 3 the node failed while it ran.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			effective, err := settings.Resolve(cmd.Flags(), os.Environ())
-			if err != nil {
-				return err
-			}
-			s, err := settings.Build(effective)
+			effective, s, err := readSettings(cmd)
 			if err != nil {
 				return err
 			}

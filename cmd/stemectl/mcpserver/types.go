@@ -80,11 +80,7 @@ func valueOf(o assertion.ObjectValue, share float64, voices uint64, tiers []v1.T
 // warnings name findings for an agent; nil if there are none.
 func warnings(found []assertion.Finding) (names []string) {
 	for _, f := range found {
-		name := f.Code
-		if f.Rule != "" {
-			name += "/" + f.Rule
-		}
-		names = append(names, name)
+		names = append(names, f.String())
 	}
 	return names
 }
