@@ -1,6 +1,9 @@
 package node
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // standing is one member as the guards of membership changes see it.
 type standing struct {
@@ -37,18 +40,13 @@ func quorumGuard(after []standing, what string, force bool) error {
 }
 
 // without returns the members but one.
-func without(members []standing, id string) (rest []standing) {
-	for _, s := range members {
-		if s.id != id {
-			rest = append(rest, s)
-		}
-	}
-	return rest
+func without(members []standing, id string) []standing {
+	return slices.DeleteFunc(slices.Clone(members), func(s standing) bool { return s.id == id })
 }
 
 // voting returns the members with the suffrage of one changed.
 func voting(members []standing, id string, voter bool) []standing {
-	changed := append([]standing(nil), members...)
+	changed := slices.Clone(members)
 	for i := range changed {
 		if changed[i].id == id {
 			changed[i].voter = voter

@@ -75,15 +75,21 @@ func resolveIdentity(cfg *Config) (identity, error) {
 	}
 	name := cfg.NodeID
 	if name == "" {
-		var b [6]byte
-		if _, err := rand.Read(b[:]); err != nil {
-			return identity{}, fmt.Errorf("make a node id: %w", err)
-		}
-		name = "node-" + hex.EncodeToString(b[:])
+		name = "node-" + randomHex(6)
 	}
 	id := identity{NodeID: name}
 	return id, id.save(cfg)
 }
+
+// randomHex is so many random bytes in hexadecimal: a name that nobody else has.
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// clusterIDBytes is how long the random name of a cluster is.
+const clusterIDBytes = 16
 
 // writeFileDurably replaces a small file so that after a crash either the old
 // or the new content is there.

@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -13,6 +11,25 @@ import (
 
 	"github.com/stemedb/stemedb/fsm"
 )
+
+// routeRetry is the pause before something is tried again at the leader when no
+// news of one comes; raft gives none when a follower learns of an old leader anew.
+const routeRetry = 20 * time.Millisecond
+
+// leaderNews waits for news of the leader on a channel of leaderWatch.changed,
+// at most for routeRetry. It reports whether ctx goes on.
+func leaderNews(ctx context.Context, changed <-chan struct{}) bool {
+	retry := time.NewTimer(routeRetry)
+	defer retry.Stop()
+	select {
+	case <-changed:
+		return true
+	case <-retry.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // broadcast wakes every waiter each time something changed.
 type broadcast struct {
@@ -171,11 +188,7 @@ func (n *Node) beginTerm(ctx context.Context) {
 func (n *Node) nameCluster(ctx context.Context) error {
 	name := n.ClusterID()
 	if name == "" {
-		var id [16]byte
-		if _, err := rand.Read(id[:]); err != nil {
-			return fmt.Errorf("make a cluster id: %w", err)
-		}
-		name = hex.EncodeToString(id[:])
+		name = randomHex(clusterIDBytes)
 	}
 	_, err := n.propose(ctx, fsm.EncodeClusterInit(n.unixNow(), name))
 	if err != nil && n.raft.State() == raft.Leader && ctx.Err() == nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -94,15 +93,9 @@ func (n *Node) ChangeMembers(ctx context.Context, req MemberRequest) (MemberResp
 		if !errors.Is(err, ErrNoLeader) {
 			return response, err
 		}
-		retry := time.NewTimer(routeRetry)
-		select {
-		case <-changed:
-		case <-retry.C:
-		case <-ctx.Done():
-			retry.Stop()
+		if !leaderNews(ctx, changed) {
 			return MemberResponse{}, err
 		}
-		retry.Stop()
 	}
 }
 
@@ -266,14 +259,22 @@ func (n *Node) remove(ctx context.Context, req MemberRequest) (MemberResponse, e
 	if err := quorumGuard(without(n.standings(), req.NodeID), "removing "+req.NodeID, req.Force); err != nil {
 		return MemberResponse{}, err
 	}
-	if req.NodeID == n.id && !req.Force {
-		return MemberResponse{}, fmt.Errorf("%w: %s leads: transfer the leadership first", ErrMembership, n.id)
+	if err := n.sparesItself(req); err != nil {
+		return MemberResponse{}, err
 	}
 	index, err := n.settle(ctx, n.raft.RemoveServer(raft.ServerID(req.NodeID), 0, n.cfg.WriteTimeout))
 	if err == nil {
 		n.holds.set(req.NodeID, false)
 	}
 	return MemberResponse{NodeID: req.NodeID, Index: index, Changed: err == nil, Detail: "it serves nothing any more; to add it anew, empty its data directory first"}, err
+}
+
+// sparesItself refuses that the leader takes its own vote away.
+func (n *Node) sparesItself(req MemberRequest) error {
+	if req.NodeID == n.id && !req.Force {
+		return fmt.Errorf("%w: %s leads: transfer the leadership first", ErrMembership, n.id)
+	}
+	return nil
 }
 
 // promote makes a non-voter a voter now.
@@ -285,7 +286,7 @@ func (n *Node) promote(ctx context.Context, req MemberRequest) (MemberResponse, 
 	if server.Suffrage == raft.Voter {
 		return MemberResponse{NodeID: req.NodeID, Index: n.raft.CommitIndex()}, nil
 	}
-	if err := n.promotable(req.NodeID); err != nil && !req.Force {
+	if err := n.caughtUp(req.NodeID, promotionLag); err != nil && !req.Force {
 		return MemberResponse{}, err
 	}
 	if err := quorumGuard(voting(n.standings(), req.NodeID, true), "promoting "+req.NodeID, req.Force); err != nil {
@@ -300,14 +301,15 @@ func (n *Node) promote(ctx context.Context, req MemberRequest) (MemberResponse, 
 	return MemberResponse{NodeID: req.NodeID, Index: index, Changed: err == nil}, err
 }
 
-// promotable says why a member cannot become a voter now.
-func (n *Node) promotable(id string) error {
+// caughtUp says why a member does not answer or is more than so many entries
+// behind, if so.
+func (n *Node) caughtUp(id string, most uint64) error {
 	heard := n.reports()
 	switch {
 	case !n.answers(id, n.seen(), heard):
 		return fmt.Errorf("%w: %s does not answer", ErrMembership, id)
-	case heard[id].lag > promotionLag:
-		return fmt.Errorf("%w: %s is %d entries behind, %d are possible: wait until it has caught up", ErrMembership, id, heard[id].lag, promotionLag)
+	case heard[id].lag > most:
+		return fmt.Errorf("%w: %s is %d entries behind, %d are possible: wait until it has caught up", ErrMembership, id, heard[id].lag, most)
 	}
 	return nil
 }
@@ -321,8 +323,8 @@ func (n *Node) demote(ctx context.Context, req MemberRequest) (MemberResponse, e
 	if err := quorumGuard(voting(n.standings(), req.NodeID, false), "demoting "+req.NodeID, req.Force); err != nil {
 		return MemberResponse{}, err
 	}
-	if req.NodeID == n.id && !req.Force {
-		return MemberResponse{}, fmt.Errorf("%w: %s leads: transfer the leadership first", ErrMembership, n.id)
+	if err := n.sparesItself(req); err != nil {
+		return MemberResponse{}, err
 	}
 	// The node itself keeps that it was demoted, so that no later leader makes it
 	// a voter again.
@@ -369,10 +371,7 @@ func (n *Node) transfer(ctx context.Context, req MemberRequest) (MemberResponse,
 		if _, now := n.raft.LeaderWithID(); now != "" && string(now) != n.id {
 			return MemberResponse{NodeID: string(now), Index: n.raft.CommitIndex(), Changed: true}, nil
 		}
-		select {
-		case <-changed:
-		case <-time.After(routeRetry):
-		case <-ctx.Done():
+		if !leaderNews(ctx, changed) {
 			return MemberResponse{}, fmt.Errorf("%w: no new leader is known yet: %w", ErrOutcomeUnknown, context.Cause(ctx))
 		}
 	}
@@ -394,13 +393,8 @@ func (n *Node) successor(req MemberRequest) (raft.Server, error) {
 	if target.Suffrage != raft.Voter {
 		return raft.Server{}, fmt.Errorf("%w: %s is a non-voter: promote it first", ErrMembership, req.NodeID)
 	}
-	heard := n.reports()
-	switch {
-	case req.Force:
-	case !n.answers(req.NodeID, n.seen(), heard):
-		return raft.Server{}, fmt.Errorf("%w: %s does not answer", ErrMembership, req.NodeID)
-	case heard[req.NodeID].lag > readyLag:
-		return raft.Server{}, fmt.Errorf("%w: %s is %d entries behind, %d are possible: wait until it has caught up", ErrMembership, req.NodeID, heard[req.NodeID].lag, readyLag)
+	if err := n.caughtUp(req.NodeID, readyLag); err != nil && !req.Force {
+		return raft.Server{}, err
 	}
 	return target, nil
 }

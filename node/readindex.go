@@ -108,15 +108,9 @@ func (n *Node) fetchReadIndex() (uint64, error) {
 		if err == nil {
 			return index, nil
 		}
-		retry := time.NewTimer(routeRetry)
-		select {
-		case <-changed:
-		case <-retry.C:
-		case <-ctx.Done():
-			retry.Stop()
+		if !leaderNews(ctx, changed) {
 			return 0, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
-		retry.Stop()
 	}
 }
 

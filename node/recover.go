@@ -1,8 +1,6 @@
 package node
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -142,11 +140,7 @@ func (r *Recovery) inspect(who identity, state *fsm.FSM, logs *LogStore) error {
 // makeNew writes the new cluster: first its name beside the node's, so that a
 // directory of which only a part was written is recognised when it is started.
 func (r *Recovery) makeNew(cfg *Config, who identity, state *fsm.FSM, logs *LogStore) error {
-	var id [16]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return fmt.Errorf("make a cluster id: %w", err)
-	}
-	r.NewClusterID = hex.EncodeToString(id[:])
+	r.NewClusterID = randomHex(clusterIDBytes)
 	who.ClusterID, who.Held = r.NewClusterID, false
 	if err := who.save(cfg); err != nil {
 		return err

@@ -27,12 +27,8 @@ func (n *Node) PrepareStop(ctx context.Context) {
 		n.log.Warn("leadership was not handed over; the others elect a leader when this node is gone", "error", err)
 		return
 	}
-	for n.leads() && ctx.Err() == nil {
-		select {
-		case <-n.leaderWatch.changed():
-		case <-time.After(routeRetry):
-		case <-ctx.Done():
-		}
+	for changed := n.leaderWatch.changed(); n.leads() && leaderNews(ctx, changed); {
+		changed = n.leaderWatch.changed()
 	}
 	n.log.Info("leadership handed over", "took", time.Since(began).Round(time.Millisecond).String())
 }

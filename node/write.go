@@ -120,21 +120,11 @@ func (n *Node) route(ctx context.Context, group []*writeRequest, records [][]byt
 			return writeReply{err: err}
 		}
 		// The leader is unknown, gone or changing: wait for news of it.
-		retry := time.NewTimer(routeRetry)
-		select {
-		case <-changed:
-		case <-retry.C:
-		case <-ctx.Done():
-			retry.Stop()
+		if !leaderNews(ctx, changed) {
 			return writeReply{err: err}
 		}
-		retry.Stop()
 	}
 }
-
-// routeRetry is the pause before a group is tried again when no news of a
-// leader comes; raft gives none when a follower learns of an old leader anew.
-const routeRetry = 20 * time.Millisecond
 
 // attempt tries once. Its error is ErrNoLeader exactly if the group was
 // certainly not proposed and may be tried again.
