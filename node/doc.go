@@ -15,6 +15,9 @@
 //     whatever arrives while a proposal is in flight into the next log entry
 //     (group commit without a timer), and the entry is proposed here or
 //     forwarded to the leader with the callers' identities.
+//   - The succession: a follower whose connection to the leader's process ends,
+//     which hears nothing from it and cannot dial it, stands for election without
+//     waiting for raft's heartbeat timeout, the voters one after the other.
 //   - The membership: newcomers join as non-voters, the leader's autopilot
 //     promotes and removes, operators change it from any node, and a guard at the
 //     leader refuses what would lose the quorum. A node that was removed serves

@@ -40,7 +40,7 @@ type Node struct {
 	fsm       *fsm.FSM
 	transport *transport.Transport
 	client    *transport.Client
-	raftNet   io.Closer
+	raftNet   *transport.RaftTransport
 	raft      *raft.Raft
 	gossip    *gossip.Gossip
 	tracker   *convergence.Tracker
@@ -222,6 +222,7 @@ func (n *Node) startSync() (err error) {
 // run starts the loops of a node that is open.
 func (n *Node) run() {
 	n.loops.Go(n.watchLeader)
+	n.loops.Go(n.succeedLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
 	n.loops.Go(n.registerKey)

@@ -170,7 +170,7 @@ func logSettings() []Setting {
 func raftSettings(d node.Config) []Setting {
 	return []Setting{
 		{Name: "raft-heartbeat-timeout", Default: d.HeartbeatTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.HeartbeatTimeout }),
-			Help: "How long a follower waits for a sign of the leader before it calls an election (up to twice that). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
+			Help: "How long a follower waits for a sign of the leader before it calls an election (up to three times that; three tenths of it if the leader's process has visibly ended). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
 		{Name: "raft-election-timeout", Default: d.ElectionTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.ElectionTimeout }),
 			Help: "How long a candidate waits for votes before it tries again. At least raft-heartbeat-timeout."},
 		{Name: "raft-leader-lease", Default: d.LeaderLease.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.LeaderLease }),
