@@ -73,6 +73,8 @@ var (
 		"Raft log index up to which this node knows the log to be committed.", nil, nil)
 	descTerm = prometheus.NewDesc("stemedb_raft_term",
 		"Current raft term of this node.", nil, nil)
+	descFormat = prometheus.NewDesc("stemedb_command_format",
+		"Command format that the cluster writes to its log, as this node has applied it. It rises when every member understands a higher one.", nil, nil)
 	descVoters = prometheus.NewDesc("stemedb_cluster_voters",
 		"Voters in the newest raft configuration that this node has. More than half of them must live for the cluster to write.", nil, nil)
 	descVotersAlive = prometheus.NewDesc("stemedb_cluster_voters_alive",
@@ -93,7 +95,7 @@ var (
 
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm,
+	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descFormat,
 		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDisk, descReadAmp, descCompactions} {
 		ch <- d
 	}
@@ -113,6 +115,7 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descCommit, float64(n.raft.CommitIndex()))
 	gauge(descTerm, float64(n.raft.CurrentTerm()))
+	gauge(descFormat, float64(n.fsm.Format()))
 	leads := 0.0
 	if n.leads() {
 		leads = 1

@@ -22,14 +22,13 @@ import (
 
 // Node is one running node. Start makes it, Stop ends it.
 type Node struct {
-	cfg       Config
-	id        string
-	key       ed25519.PrivateKey
-	address   string // node-to-node address that the others use
-	ownFormat uint16
-	log       *slog.Logger
-	metrics   *metrics
-	started   time.Time
+	cfg     Config
+	id      string
+	key     ed25519.PrivateKey
+	address string // node-to-node address that the others use
+	log     *slog.Logger
+	metrics *metrics
+	started time.Time
 
 	ctx    context.Context // ends when the node stops
 	cancel context.CancelFunc
@@ -53,7 +52,7 @@ type Node struct {
 	lastLeader  atomic.Pointer[string]
 	promised    promise
 	joined      atomic.Bool // the leader has added this node since it started
-	format      atomic.Uint32
+	formatMu    sync.Mutex  // held while the command format or the membership is decided on
 	recovered   atomic.Bool
 	announced   gossip.Meta // what gossip says of this node; only the report loop uses it
 	clusterID   atomic.Pointer[string]
@@ -89,11 +88,10 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, ownFormat: fsm.FormatVersion, metrics: m, started: time.Now(),
+		cfg: cfg, metrics: m, started: time.Now(),
 		leadership: make(chan bool, 16), leaderWatch: newBroadcast(), failed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	n.format.Store(uint32(n.ownFormat))
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -236,7 +234,7 @@ func (n *Node) run() {
 func (n *Node) meta() gossip.Meta {
 	return gossip.Meta{
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
-		Version: n.cfg.Version, CommandFormat: n.ownFormat, NonVoter: n.nonVoter(),
+		Version: n.cfg.Version, CommandFormat: fsm.FormatVersion, NonVoter: n.nonVoter(),
 	}
 }
 

@@ -192,7 +192,6 @@ func translate(err error) error {
 		{node.ErrOverloaded, api.ErrOverloaded},
 		{node.ErrStopping, api.ErrStopping},
 		{node.ErrMinIndex, api.ErrMinIndexNotReached},
-		{node.ErrIncompatible, api.ErrIncompatible},
 		{node.ErrFutureState, api.ErrFutureState},
 		{index.ErrNotFound, api.ErrNotFound},
 		{index.ErrBadCursor, api.ErrBadCursor},
