@@ -125,6 +125,9 @@ type Config struct {
 	// NoFsync switches off fsync of the raft log. Only for tests that prove
 	// that it matters: with it, an acknowledged write can be lost.
 	NoFsync bool
+	// NoReadIndex serves every read like a local one. Only for tests that prove
+	// that the tests of freshness notice it.
+	NoReadIndex bool
 
 	// Registerer receives the metrics of the node; nil keeps them private.
 	Registerer prometheus.Registerer
