@@ -1,6 +1,8 @@
 package node
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -33,6 +35,9 @@ func (n *Node) reportOnce() {
 		}
 	}
 	n.tracker.SetLive(live)
+	if len(configured) > 0 {
+		n.tracker.SetMembers(slices.Collect(maps.Keys(configured)))
+	}
 	n.gossip.Publish(gossip.Report{
 		NodeID: n.id, Index: applied, Term: n.raft.CurrentTerm(), Digest: digest,
 		CommitIndex: commit, SentAtMillis: n.cfg.Now().UnixMilli(),
