@@ -36,7 +36,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}),
 		batchClaims: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_commit_batch_claims",
-			Help:    "Claims, and other entries such as votes and keys, per group commit on this node.",
+			Help:    "Claims, and other entries such as votes and keys, per group commit on this node. A leader groups what other nodes forward together with its own.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
