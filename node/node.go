@@ -126,7 +126,7 @@ func (n *Node) open() (err error) {
 	if stored := n.storedClusterID(); stored != "" && who.ClusterID != "" && stored != who.ClusterID {
 		return fmt.Errorf("the data directory is that of cluster %s and calls itself %s: a recovery was interrupted; run `stemedb recover` again", stored, who.ClusterID)
 	}
-	if n.logs, err = OpenLogStore(cfg.logPath(), cfg.NoFsync, n.metrics.observeSync); err != nil {
+	if err := n.openLog(); err != nil {
 		return err
 	}
 	n.transport, err = transport.Listen(transport.Config{Addr: cfg.ClusterAddr, Advertise: cfg.AdvertiseHost, TLS: cfg.TLS, ClusterID: n.ClusterID, Logger: n.log})
