@@ -1,11 +1,9 @@
 package clustertest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -20,15 +18,7 @@ import (
 // if one is given.
 func compact(c *Cluster, n *Node, before ...string) (output string, state *os.ProcessState) {
 	c.t.Helper()
-	line := append(before, Binary(c.t, "stemedb"), "compact", "--data-dir="+n.DataDir)
-	cmd := exec.CommandContext(c.t.Context(), line[0], line[1:]...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	var failed *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &failed) {
-		c.t.Fatal(err)
-	}
-	return out.String(), cmd.ProcessState
+	return runOffline(c, append(before, Binary(c.t, "stemedb"), "compact", "--data-dir="+n.DataDir)...)
 }
 
 // logContent is everything that a raft log holds.

@@ -10,22 +10,31 @@ import (
 	"testing"
 
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/localcluster"
 	"github.com/stemedb/stemedb/transport"
 )
 
 // recoverNode runs `stemedb recover` with the settings of a node.
 func recoverNode(c *Cluster, n *Node, flags ...string) (output string, exit int) {
 	c.t.Helper()
-	args := append([]string{"recover", "--data-dir=" + n.DataDir, "--node-id=" + n.Name, "--cluster-addr=" + n.ClusterAddr}, flags...)
-	cmd := exec.CommandContext(c.t.Context(), Binary(c.t, "stemedb"), args...)
+	args := []string{Binary(c.t, "stemedb"), "recover", "--data-dir=" + n.DataDir, "--node-id=" + n.Name, "--cluster-addr=" + n.ClusterAddr}
+	output, state := runOffline(c, append(args, flags...)...)
+	return output, state.ExitCode()
+}
+
+// runOffline runs a command line beside the cluster, and returns what it wrote and
+// how it ended.
+func runOffline(c *Cluster, line ...string) (output string, state *os.ProcessState) {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), line[0], line[1:]...)
+	cmd.Env = localcluster.CleanEnv()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
 	var failed *exec.ExitError
-	if err != nil && !errors.As(err, &failed) {
+	if err := cmd.Run(); err != nil && !errors.As(err, &failed) {
 		c.t.Fatal(err)
 	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return out.String(), cmd.ProcessState
 }
 
 // Of three nodes two are destroyed for good. The third becomes a new cluster with
