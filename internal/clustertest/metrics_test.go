@@ -70,6 +70,7 @@ func TestMetrics(t *testing.T) {
 	for name, value := range map[string]string{
 		"auth-enabled": "true", "auth-open-metrics": "true", "root-api-key": rootSecret, "sync-interval": reportInterval.String(),
 		"trust-interval": "1h", "truth-interval": "1h", // so that only the test writes
+		"raft-heartbeat-timeout": "2s", "raft-election-timeout": "2s", // no election but those of the test
 		"http-max-connections": strconv.Itoa(maxConnections), "memtable-bytes": "1048576",
 	} {
 		settings[name] = value
@@ -106,6 +107,7 @@ func TestMetrics(t *testing.T) {
 			t.FailNow()
 		}
 	}
+	m.parts()
 	m.forms()
 	m.page()
 	m.changes()
@@ -886,6 +888,32 @@ type quiet struct{ t *testing.T }
 func (quiet) Infof(string, ...any)                {}
 func (q quiet) Errorf(format string, args ...any) { q.t.Logf(format, args...) }
 func (q quiet) Fatalf(format string, args ...any) { q.t.Fatalf(format, args...) }
+
+// parts looks for the metrics of every part, also of the libraries, and compares the
+// build's with what the program says of itself.
+func (m *metering) parts() {
+	build := ""
+	for _, prefix := range []string{"raft_commitTime_count", "raft_boltdb_storeLogs_count", "memberlist_", "go_goroutines", "process_open_fds", "stemedb_build_info{"} {
+		found := ""
+		for _, s := range m.scrapeAll() {
+			for series := range s.Values {
+				if strings.HasPrefix(series, prefix) {
+					found = series
+				}
+			}
+		}
+		if found == "" {
+			m.t.Errorf("no node shows %s", prefix)
+		}
+		build = found // the last one
+	}
+	output, state := runOffline(m.Cluster, Binary(m.t, "stemedb"), "version")
+	for _, label := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(build, -1) {
+		if !strings.Contains(output, label[1]) || state.ExitCode() != 0 {
+			m.t.Errorf("%s, and the build calls itself %s", build, output)
+		}
+	}
+}
 
 // forms holds the program's metrics to Prometheus's rules. Those of the libraries
 // have the names and texts of the libraries.
