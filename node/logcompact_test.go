@@ -12,18 +12,25 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// fill writes entries from first to last, and truncates those before keep.
-func fill(t *testing.T, path string, first, last, keep uint64) {
+// openTestLog opens a log, which done closes.
+func openTestLog(t *testing.T, path string) (logs *LogStore, done func()) {
 	t.Helper()
 	logs, err := OpenLogStore(path, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	return logs, func() {
 		if err := logs.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	}
+}
+
+// fill writes entries from first to last, and truncates those before keep.
+func fill(t *testing.T, path string, first, last, keep uint64) {
+	t.Helper()
+	logs, done := openTestLog(t, path)
+	defer done()
 	var batch []*raft.Log
 	for i := first; i <= last; i++ {
 		batch = append(batch, &raft.Log{Index: i, Term: 3, Data: bytes.Repeat([]byte{byte(i)}, 4000)})
@@ -45,15 +52,8 @@ func fill(t *testing.T, path string, first, last, keep uint64) {
 // check fails unless the log at path holds the entries from keep to last.
 func check(t *testing.T, path string, keep, last uint64) {
 	t.Helper()
-	logs, err := OpenLogStore(path, true, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := logs.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	logs, done := openTestLog(t, path)
+	defer done()
 	if entries, err := logs.Entries(); err != nil || entries != last-keep+1 {
 		t.Errorf("%d entries, %v, want %d", entries, err, last-keep+1)
 	}
