@@ -44,6 +44,8 @@ func storeFaults() []storeFault {
 		{ErrQuorumAtRisk, v1.CodeQuorumAtRisk, "see detail; force=true goes ahead all the same, but for the last voter, and may cost the quorum", "node"},
 		{ErrMembership, v1.CodeMembershipConflict, "see detail; force=true skips what is only a precaution", "node"},
 		{ErrRemoved, v1.CodeNodeRemoved, "ask another node; /readyz and the log of this one say how it is added anew", ""},
+		{ErrDisk, v1.CodeDiskUnavailable, "send the request to another node; this one takes part again when its disk is well", ""},
+		{ErrDiskSpace, v1.CodeDiskSpaceLow, "the operator must make space on the disks; reads work", ""},
 		{ErrFailed, v1.CodeNodeFailed, "ask another node; the operator finds the cause in this node's log", ""},
 		{ErrTooStale, v1.CodeTooStale, "ask again, or allow a larger max_stale, or ask with consistency=local", ""},
 		{ErrMinIndexNotReached, v1.CodeMinIndexNotReached, "ask again, or ask another node; check that min_index came from this cluster", ""},
