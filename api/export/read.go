@@ -288,7 +288,7 @@ func strict(raw []byte, into any) error {
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	if rest, err := io.ReadAll(d.Buffered()); err != nil || string(rest) != "\n" {
+	if string(raw[d.InputOffset():]) != "\n" {
 		return errors.New("more than one JSON object, or no newline at its end")
 	}
 	return nil
