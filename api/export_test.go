@@ -96,7 +96,7 @@ func TestContentDigestIsThatOfTheContent(t *testing.T) {
 	a.put(signed(saying("both"), "p"))
 	a.put(signed(saying("both"), "q"))
 	_, records := a.exported("")
-	b.put(signed(claim(), "x")) // who retracts it must own it
+	b.put(signed(claim(), "x"))              // who retracts it must own it
 	for i := len(records) - 1; i >= 0; i-- { // claims in the other order, so that another signs first
 		if c, ok := records[i].Entry.(*assertion.Assertion); ok {
 			b.record(c)

@@ -68,7 +68,7 @@ func drawFile(t *rapid.T) file {
 		add(&assertion.Event{Entry: e})
 	}
 	for i := range some("aliases") {
-		add(&assertion.Event{Entry: &assertion.Alias{Name: fmt.Sprint("a", i), Canonical: text.Draw(t, "canonical")}, Authority: "root"})
+		add(&assertion.Event{Entry: &assertion.Alias{Name: fmt.Sprint("alias ", i), Canonical: text.Draw(t, "canonical")}, Authority: "root"})
 	}
 	claims := rapid.IntRange(1, 5).Draw(t, "claims")
 	var last *assertion.Assertion
