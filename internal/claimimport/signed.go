@@ -26,6 +26,7 @@ type Taker interface {
 	Endorse(ctx context.Context, e *assertion.Endorsement) (*v1.AssertResponse, error)
 	SetGold(ctx context.Context, l *assertion.Label) (*v1.AssertResponse, error)
 	SetSeeds(ctx context.Context, s *assertion.Seeds) (*v1.AssertResponse, error)
+	Get(ctx context.Context, h assertion.Hash, want client.Consistency) (*v1.AssertionDetail, error)
 	ApproveClaim(ctx context.Context, claim assertion.Hash, reason string) (*v1.DecisionResponse, error)
 }
 
@@ -269,13 +270,22 @@ func (s *signedRun) put(ctx context.Context, r *export.Record) error {
 	return s.outcome(r.Line, err, func() { s.stored(answer.Status) })
 }
 
-// approve approves a claim again if this cluster has quarantined it too.
+// approve approves a claim again if this cluster has quarantined it too and
+// nobody here has decided on it.
 func (s *signedRun) approve(ctx context.Context, line int, d *assertion.Decision) error {
-	answer, err := s.to.ApproveClaim(ctx, d.Claim, d.Reason)
-	if errors.Is(err, client.Code(v1.CodeTargetNotFound)) {
-		s.stored(v1.StatusExists) // it was never kept out of answers here
+	claim, err := s.to.Get(ctx, d.Claim, client.Consistency{})
+	if err != nil {
+		return s.outcome(line, err, nil)
+	}
+	if claim.Review == assertion.ReviewRejected.String() {
+		s.refuse(line, errors.New("a reviewer of this cluster has rejected the claim: only a reviewer approves it"))
 		return nil
 	}
+	if claim.Review != assertion.ReviewPending.String() {
+		s.stored(v1.StatusExists)
+		return nil
+	}
+	answer, err := s.to.ApproveClaim(ctx, d.Claim, d.Reason)
 	return s.outcome(line, err, func() { s.stored(answer.Status) })
 }
 
