@@ -123,8 +123,9 @@ type History interface {
 	// Contested returns up to limit questions of several values, about the most
 	// contested first, and the cursor of the next page.
 	Contested(cursor string, limit int) (questions []assertion.Question, next string, err error)
-	// Feed returns up to limit events after a position of the log.
-	Feed(after assertion.Position, limit int) ([]assertion.Event, error)
+	// Feed returns up to limit events after a position of the log, of some kinds if
+	// any are named.
+	Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error)
 }
 
 // Caller is who asked for a write.

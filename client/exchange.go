@@ -55,6 +55,11 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 	if err != nil {
 		return noAnswer(endpoint, err)
 	}
+	if stream, ok := out.(*io.ReadCloser); ok && resp.StatusCode/100 == 2 {
+		c.noteIndex(resp.Header.Get(v1.HeaderIndex))
+		*stream = resp.Body
+		return nil
+	}
 	defer resp.Body.Close()
 	body, err := readAnswer(resp)
 	if errors.Is(err, errAnswerTooLarge) {
