@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/sync/gossip"
 )
@@ -125,6 +126,9 @@ type Config struct {
 	// NoFsync switches off fsync of the raft log. Only for tests that prove
 	// that it matters: with it, an acknowledged write can be lost.
 	NoFsync bool
+
+	// Tracer makes the spans of writes and reads; none are made if it is nil.
+	Tracer trace.Tracer
 
 	// Registerer receives the metrics of the node; nil keeps them private.
 	Registerer prometheus.Registerer
