@@ -102,7 +102,7 @@ func (s *Server) problem(c echo.Context, f *fault) *v1.Problem {
 	id, _ := c.Get(requestIDKey).(string)
 	return &v1.Problem{
 		Type: "/docs#" + k.code, Title: k.title, Status: k.status, Detail: f.detail, Instance: c.Request().URL.Path,
-		Code: k.code, Field: f.field, Fix: f.fix, RequestID: id, Checks: f.checks, Work: f.work,
+		Code: k.code, Field: f.field, Fix: f.fix, RequestID: id, TraceID: traceID(c), Checks: f.checks, Work: f.work,
 	}
 }
 
@@ -124,7 +124,7 @@ func (s *Server) fail(c echo.Context, err error) string {
 		c.Response().Header()["Retry-After"] = []string{strconv.Itoa(after)}
 	}
 	if err := s.answer(c, problem.Status, v1.MediaProblem, problem); err != nil {
-		s.config.Logger.Error("a problem could not be encoded", "request_id", problem.RequestID, "error", err)
+		s.config.Logger.ErrorContext(c.Request().Context(), "a problem could not be encoded", "request_id", problem.RequestID, "error", err)
 	}
 	return problem.Code
 }

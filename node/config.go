@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/sync/gossip"
 )
@@ -139,6 +140,9 @@ type Config struct {
 	// NoReadIndex serves every read like a local one. Only for tests that prove
 	// that the tests of freshness notice it.
 	NoReadIndex bool
+
+	// Tracer makes the spans of writes and reads; none are made if it is nil.
+	Tracer trace.Tracer
 
 	// Registerer receives the metrics of the node; nil keeps them private.
 	Registerer prometheus.Registerer

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"github.com/stemedb/stemedb/assertion"
@@ -129,7 +130,7 @@ func TestOneRoundServesEveryReadThatBeganBeforeIt(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	var rounds atomic.Uint64
 	entered, release := make(chan struct{}), make(chan struct{})
-	r := &readIndexer{round: func() (uint64, error) {
+	r := &readIndexer{round: func(trace.SpanContext) (uint64, error) {
 		entered <- struct{}{}
 		<-release
 		return rounds.Add(1), nil

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/sync/convergence"
 	"github.com/stemedb/stemedb/sync/gossip"
 	"github.com/stemedb/stemedb/transport"
@@ -28,6 +30,7 @@ type Node struct {
 	address string // node-to-node address that the others use
 	log     *slog.Logger
 	metrics *metrics
+	tracer  trace.Tracer
 	started time.Time
 
 	ctx    context.Context // ends when the node stops
@@ -90,7 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, metrics: m, started: time.Now(),
+		cfg: cfg, metrics: m, tracer: tracing.OrNone(cfg.Tracer), started: time.Now(),
 		leadership: make(chan bool, 16), leaderWatch: newBroadcast(), failed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -187,7 +190,7 @@ func (n *Node) startRaft() error {
 	}
 	network := n.transport.RaftTransport(conf.Logger)
 	n.raftNet = network
-	n.raft, err = raft.NewRaft(conf, n.fsm, cached, n.logs, n.fsm.SnapshotStore(), network)
+	n.raft, err = raft.NewRaft(conf, n.stateMachine(), cached, n.logs, n.fsm.SnapshotStore(), network)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -44,10 +46,22 @@ func (h rpcHandler) Forward(ctx context.Context, req transport.ForwardRequest) (
 	if len(req.Callers) > 0 {
 		caller = req.Callers[0]
 	}
+	served := n.serving("serve forwarded write", func(yield func(string) bool) {
+		for _, c := range req.Callers {
+			if !yield(c.TraceParent) {
+				return
+			}
+		}
+	})
 	for _, c := range req.Callers {
-		n.log.Debug("forwarded write", "request_id", c.RequestID, "agent", c.AgentID, "remote", c.RemoteAddr)
+		log := ctx
+		if parent, ok := tracing.ParseParent(c.TraceParent); ok {
+			log = trace.ContextWithRemoteSpanContext(ctx, parent)
+		}
+		n.log.DebugContext(log, "forwarded write", "request_id", c.RequestID, "agent", c.AgentID, "remote", c.RemoteAddr)
 	}
-	result, err := n.submit(ctx, caller, req.Records)
+	result, err := n.submit(ctx, caller, served.contexts(), req.Records)
+	served.end(err)
 	if err != nil {
 		return transport.ForwardResponse{}, wireError(err)
 	}
@@ -63,7 +77,12 @@ func (h rpcHandler) ReadIndex(ctx context.Context, req transport.ReadIndexReques
 	if n.raft.State() != raft.Leader {
 		return transport.ReadIndexResponse{}, n.notLeader()
 	}
+	served := n.serving("serve read index", func(yield func(string) bool) { yield(req.TraceParent) })
+	for _, parent := range served.contexts() {
+		ctx = trace.ContextWithSpanContext(ctx, parent)
+	}
 	at, err := n.reads.wait(ctx)
+	served.end(err)
 	if err != nil {
 		return transport.ReadIndexResponse{}, wireError(err)
 	}

@@ -123,7 +123,7 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 	client, ctx := listen(t, Config{}, nil).Client(), t.Context()
 	sent := []any{
 		HelloRequest{NodeID: "a", ClusterID: "c1"},
-		ForwardRequest{ClusterID: "c1", Callers: []Caller{{"r1", "agent", "1.2.3.4:5"}, {}}, Records: [][]byte{{1, 2, 3}, bytes.Repeat([]byte{7}, 100_000)}},
+		ForwardRequest{ClusterID: "c1", Callers: []Caller{{"r1", "agent", "1.2.3.4:5", ""}, {}}, Records: [][]byte{{1, 2, 3}, bytes.Repeat([]byte{7}, 100_000)}},
 		ReadIndexRequest{ClusterID: "c1"},
 		JoinRequest{NodeID: "a", ClusterAddr: "h:9", ClusterID: "c1", CommandFormat: 2},
 		GrantRequest{Proposer: "a", Member: "b"},

@@ -70,6 +70,11 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, err}
 	}
+	traces, err := p.startTraces(ctx, registry)
+	if err != nil {
+		return &codedError{exitError, err}
+	}
+	defer traces.end()
 	inspector, err := newInspector(p.settings.Defense)
 	if err != nil {
 		return &codedError{exitError, err}
@@ -82,6 +87,7 @@ func (p *process) serve(ctx context.Context) error {
 		Settings:   p.shown,
 		Limits:     limits.api,
 		LastUsed:   limits.lastUsed,
+		Tracer:     traces.tracer,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
 		AllowedOrigins: p.settings.AllowedOrigins, TrustedProxies: p.settings.TrustedProxies, MaxConnections: p.settings.MaxConnections,
 	})
@@ -100,6 +106,7 @@ func (p *process) serve(ctx context.Context) error {
 	config.NoFsync = noFsync
 	config.NoReadIndex = noReadIndex
 	config.Shared = limits.shared
+	config.Tracer = traces.tracer
 
 	n, signalled, err := p.start(ctx, config)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/defense"
+	"github.com/stemedb/stemedb/internal/otlp"
 	"github.com/stemedb/stemedb/node"
 )
 
@@ -164,6 +165,32 @@ func logSettings() []Setting {
 			Help: "Least severe level that is logged. Administrators change it while the node runs (`stemectl log-level`)."},
 		{Name: "log-format", Default: "json", Kind: Format, set: oneOf(func(s *Server) *string { return &s.LogFormat }, "json", "text"),
 			Help: "Form of the log lines on standard error."},
+		{Name: "otlp-endpoint", Kind: URL,
+			set: func(s *Server, v string) error {
+				s.OTLPEndpoint = v
+				if v == "" {
+					return nil
+				}
+				return otlp.Check(v)
+			},
+			Help: "Base URL of an OpenTelemetry collector (OTLP over HTTP, as `http://localhost:4318`) that receives traces (docs/tracing.md). Without, none are made."},
+		{Name: "otlp-headers", Kind: Text, Secret: true, set: text(func(s *Server) *string { return &s.otlpHeaders }),
+			Help: "Headers for the collector, as `name=value,name=value`; a comma or `%` in a value in percent encoding."},
+		{Name: "otlp-headers-file", Kind: Path, set: text(func(s *Server) *string { return &s.otlpHeadersFile }),
+			Help: "File that holds the headers for the collector, instead of otlp-headers: other users of the machine can see flags."},
+		{Name: "otlp-ca", Kind: Path, set: text(func(s *Server) *string { return &s.OTLPCA }),
+			Help: "Authorities (PEM) that count for the collector's certificate. Default: those of the system."},
+		{Name: "otlp-service-name", Kind: Name, set: text(func(s *Server) *string { return &s.OTLPServiceName }),
+			Help: "Name of the service in traces. Default: `OTEL_SERVICE_NAME`, else stemedb."},
+		{Name: "trace-ratio", Default: "1", Kind: Ratio,
+			set: func(s *Server, v string) (err error) {
+				s.TraceRatio, err = strconv.ParseFloat(v, 64)
+				if err == nil && !(s.TraceRatio >= 0 && s.TraceRatio <= 1) {
+					err = errors.New("0 to 1 is possible")
+				}
+				return err
+			},
+			Help: "Part of the requests that are traced. A request that brings a trace is traced if the trace is."},
 	}
 }
 

@@ -21,6 +21,8 @@ import (
 	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/defense"
 	"github.com/stemedb/stemedb/internal/certs"
+	"github.com/stemedb/stemedb/internal/otlp"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/node"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -58,16 +60,24 @@ type Server struct {
 	LogLevel            *slog.LevelVar
 	LogFormat           string // "json" or "text"
 	ShutdownTimeout     time.Duration
-	TLSCert             string
-	TLSKey              string
-	TLSCA               string
-	GossipKey           string
-	GossipKeyFile       string
-	HTTPTLSCert         string
-	HTTPTLSKey          string
+	// OTLPEndpoint is where traces go; "" makes none.
+	OTLPEndpoint    string
+	OTLPHeaders     map[string]string
+	OTLPCA          string
+	OTLPServiceName string
+	TraceRatio      float64
+	TLSCert         string
+	TLSKey          string
+	TLSCA           string
+	GossipKey       string
+	GossipKeyFile   string
+	HTTPTLSCert     string
+	HTTPTLSKey      string
 
 	// Meter, Admission and Breakers switch the limits on.
 	Meter, Admission, Breakers bool
+
+	otlpHeaders, otlpHeadersFile string
 
 	bootstrapByJoin            bool
 	meter, admission, breakers *bool
@@ -120,6 +130,7 @@ func (s *Server) finish() error {
 	add(err)
 	add(s.loadRootAPIKey())
 	add(s.loadPatterns())
+	add(s.loadOTLPHeaders())
 	if _, _, err := net.SplitHostPort(s.HTTPAddr); err != nil {
 		add(fmt.Errorf("http-addr %q is not host:port: %w", s.HTTPAddr, err))
 	}
@@ -220,6 +231,18 @@ func (s *Server) loadRootAPIKey() (err error) {
 	}
 	if err := auth.CheckRootSecret(s.RootAPIKey); err != nil {
 		return fmt.Errorf("root-api-key: %w", err)
+	}
+	return nil
+}
+
+// loadOTLPHeaders reads the headers for the collector of traces.
+func (s *Server) loadOTLPHeaders() error {
+	text, err := secretOf("otlp-headers", s.otlpHeaders, s.otlpHeadersFile)
+	if err != nil {
+		return err
+	}
+	if s.OTLPHeaders, err = otlp.ParseHeaders(text); err != nil {
+		return fmt.Errorf("otlp-headers: %w", err)
 	}
 	return nil
 }
@@ -348,11 +371,12 @@ func (s *Server) RequestTimeout() time.Duration {
 	return max(s.Node.WriteTimeout, s.Node.ReadTimeout) + 5*time.Second
 }
 
-// Logger makes the process's logger, which writes to w.
+// Logger makes the process's logger, which writes to w. Lines that are logged with
+// the context of a trace name it.
 func (s *Server) Logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
 	if s.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(tracing.LogHandler(slog.NewTextHandler(w, options)))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(tracing.LogHandler(slog.NewJSONHandler(w, options)))
 }
