@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -197,7 +198,8 @@ func (p *process) wait(n *node.Node) error {
 }
 
 // stop ends the process from the outside inwards: not ready, leadership away,
-// no new connections, requests under way answered, node closed.
+// load balancers given time to notice, no new connections, requests under way
+// answered, node closed.
 func (p *process) stop(n *node.Node, graceful bool) error {
 	done := make(chan struct{})
 	defer close(done)
@@ -208,10 +210,15 @@ func (p *process) stop(n *node.Node, graceful bool) error {
 		case <-done:
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownDelay+p.settings.ShutdownTimeout)
 	defer cancel()
 	if graceful {
+		noticed := time.After(p.settings.ShutdownDelay)
 		n.PrepareStop(ctx)
+		select {
+		case <-noticed:
+		case <-n.Failure():
+		}
 	}
 	var errs []error
 	if err := p.web.Shutdown(ctx); err != nil {

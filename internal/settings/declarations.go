@@ -253,6 +253,8 @@ func limitSettings(d node.Config) []Setting {
 			},
 			Help: "HTTP connections that may be open at once, each about 50 KiB with TLS. One more closes the one that has waited longest for a request; if all have one under way, it is closed itself."},
 		{Name: "shutdown-timeout", Default: "15s", Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.ShutdownTimeout }),
-			Help: "Bound on the graceful part of a stop: handing leadership over and finishing the requests under way."},
+			Help: "Bound on the graceful part of a stop: handing leadership over and finishing the requests under way. shutdown-delay comes on top."},
+		{Name: "shutdown-delay", Default: "0s", Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.ShutdownDelay }),
+			Help: "How long a node that stops goes on serving, no longer ready, before it closes its HTTP port: a load balancer needs it to notice, two of its checks. At most 1m."},
 	}
 }

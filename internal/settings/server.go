@@ -31,6 +31,9 @@ import (
 // on a connection after a minute.
 const maxWait = 45 * time.Second
 
+// maxShutdownDelay is more than any load balancer needs to notice a stop.
+const maxShutdownDelay = time.Minute
+
 // Server is the typed form of all settings.
 type Server struct {
 	// Node is complete but for what the process itself adds: version, logger,
@@ -60,6 +63,7 @@ type Server struct {
 	LogLevel            *slog.LevelVar
 	LogFormat           string // "json" or "text"
 	ShutdownTimeout     time.Duration
+	ShutdownDelay       time.Duration
 	// OTLPEndpoint is where traces go; "" makes none.
 	OTLPEndpoint    string
 	OTLPHeaders     map[string]string
@@ -307,6 +311,9 @@ func (s *Server) checkTimes() error {
 	}
 	if s.ShutdownTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("shutdown-timeout is %v: it must be positive", s.ShutdownTimeout))
+	}
+	if s.ShutdownDelay < 0 || s.ShutdownDelay > maxShutdownDelay {
+		errs = append(errs, fmt.Errorf("shutdown-delay is %v: 0 to %v is possible", s.ShutdownDelay, maxShutdownDelay))
 	}
 	return errors.Join(errs...)
 }

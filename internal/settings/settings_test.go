@@ -131,6 +131,8 @@ func TestWrongValuesAreNamed(t *testing.T) {
 		{[]string{"--data-dir=x", "--write-timeout=50s"}, nil, "at most 45s"},
 		{[]string{"--data-dir=x", "--read-timeout=50s"}, nil, "at most 45s"},
 		{[]string{"--data-dir=x", "--shutdown-timeout=0s"}, nil, "shutdown-timeout"},
+		{[]string{"--data-dir=x", "--shutdown-delay=-1s"}, nil, "shutdown-delay"},
+		{[]string{"--data-dir=x", "--shutdown-delay=61s"}, nil, "shutdown-delay"},
 		{[]string{"--data-dir=x", "--http-addr=0.0.0.0:1"}, nil, "--allow-insecure"},
 		{[]string{"--data-dir=x", "--http-addr=18180"}, nil, "http-addr"},
 		{[]string{"--data-dir=x", "--cluster-addr=10.0.0.1:1"}, nil, "TLS is off"},
