@@ -78,8 +78,8 @@ func (h rpcHandler) ReadIndex(ctx context.Context, req transport.ReadIndexReques
 		return transport.ReadIndexResponse{}, n.notLeader()
 	}
 	served := n.serving("serve read index", func(yield func(string) bool) { yield(req.TraceParent) })
-	for _, parent := range served.contexts() {
-		ctx = trace.ContextWithSpanContext(ctx, parent)
+	if parents := served.contexts(); len(parents) > 0 {
+		ctx = trace.ContextWithSpanContext(ctx, parents[0])
 	}
 	at, err := n.reads.wait(ctx)
 	served.end(err)

@@ -39,6 +39,7 @@ type Collector struct {
 
 // New starts a collector that ends with the test.
 func New(t testing.TB) *Collector {
+	t.Helper()
 	c := new(Collector)
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
