@@ -37,6 +37,7 @@ const maxConnections = 24
 var constants = map[string]string{
 	"stemedb_build_info":      "one build",
 	"stemedb_disk_size_bytes": "one file system",
+	"stemedb_command_format":  "every node understands the same from the start",
 }
 
 // unusual are what Prometheus's linter has against names that are what they are.
@@ -108,6 +109,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	m.parts()
+	m.format()
 	m.forms()
 	m.page()
 	m.changes()
@@ -912,6 +914,20 @@ func (m *metering) parts() {
 		if !strings.Contains(output, label[1]) || state.ExitCode() != 0 {
 			m.t.Errorf("%s, and the build calls itself %s", build, output)
 		}
+	}
+}
+
+// format compares the command format with what the program says that it understands.
+func (m *metering) format() {
+	output, _ := runOffline(m.Cluster, Binary(m.t, "stemedb"), "version")
+	found := regexp.MustCompile(`command format (\d+)`).FindStringSubmatch(output)
+	if found == nil {
+		m.t.Fatalf("the program says %s", output)
+	}
+	highest, err := strconv.ParseFloat(found[1], 64)
+	m.do(err)
+	for _, n := range m.Nodes {
+		m.shows(n, "stemedb_command_format", highest)
 	}
 }
 
