@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -26,47 +24,17 @@ func strictBody(c echo.Context, into any) error {
 	if err != nil {
 		return err
 	}
+	if err := assertion.CheckPlainJSON(body); err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if err = plainFields(body); err == nil {
-		err = d.Decode(into)
-	}
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
+	err = d.Decode(into)
 	var refused *assertion.Error
 	if err == nil || errors.As(err, &refused) {
 		return err
 	}
 	return &fault{code: assertion.CodeInvalidJSON, detail: err.Error(), fix: "send a JSON object with the fields that /docs lists"}
-}
-
-// plainFields refuses an object with a field that is given twice or not in lower
-// case, which the standard library would take.
-func plainFields(body []byte) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return nil //nolint:nilerr // the decoder says better what is wrong
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		token, err := d.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return nil //nolint:nilerr // as above
-		}
-		if seen[name] || name != strings.ToLower(name) {
-			return fmt.Errorf("the field %.40q is given twice, or not in lower case", name)
-		}
-		seen[name] = true
-		var value json.RawMessage
-		if d.Decode(&value) != nil {
-			return nil //nolint:nilerr // as above
-		}
-	}
-	return nil
 }
 
 // listKeys is GET /v1/keys.

@@ -1,6 +1,7 @@
 package assertion
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,6 +92,23 @@ func decodeWithin(b []byte, most int, read func(r *jsonReader) error) error {
 		return err
 	}
 	return r.end()
+}
+
+// CheckPlainJSON refuses what is not one JSON object as strict as those of this
+// room: each of its names once and in lower case, nothing behind it. It is for
+// bodies that encoding/json decodes, which takes names in any case and the last of
+// several. The error is an *Error with the code invalid_json or too_large.
+func CheckPlainJSON(b []byte) error {
+	return decodeWhole(b, func(r *jsonReader) error {
+		seen := map[string]bool{}
+		return r.object(func(name []byte) error {
+			if seen[string(name)] || !bytes.Equal(name, bytes.ToLower(name)) {
+				return r.fault("the field %s is given twice, or not in lower case,", quoted(string(name)))
+			}
+			seen[string(name)] = true
+			return r.skip(MaxMetadataDepth)
+		})
+	})
 }
 
 // DecodeJSON reads the JSON form of one assertion and normalises it. It is
