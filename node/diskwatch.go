@@ -87,6 +87,12 @@ func newDiskWatch(cfg *Config, now func() time.Time) *diskWatch {
 		ended: make(chan struct{}), probes: newBroadcast(), writes: map[*diskWrite]struct{}{},
 	}
 	w.well, w.fall = context.WithCancelCause(context.Background())
+	if cfg.probeDisk != nil {
+		w.probe = cfg.probeDisk
+	}
+	if cfg.diskSpace != nil {
+		w.space = cfg.diskSpace
+	}
 	return w
 }
 

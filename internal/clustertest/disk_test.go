@@ -189,7 +189,7 @@ func (w *writers) end() []assertion.Hash {
 // small disk. Whatever becomes of that, writes go on through the others, the node
 // says why it refuses, and nothing acknowledged is lost.
 func TestADiskThatHangsOrIsFull(t *testing.T) {
-	const minFree, lessFree = "33554432", 16 << 20
+	const minFree, lessFree = "33554432", 16 << 20 // bytes
 	c := New(t, Options{Settings: map[string]string{"write-timeout": "4s"}})
 	small := mountDisk(t, c.Dir, 160)
 	ill, sound := c.Nodes[0], c.Nodes[1:]
