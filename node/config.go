@@ -150,6 +150,10 @@ type Config struct {
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+
+	// probeDisk and diskSpace stand in for the disk in tests; nil is the disk.
+	probeDisk func(bytes int) error
+	diskSpace func() (free, size uint64, err error)
 }
 
 // DefaultConfig returns the settings of a one-node cluster on loopback.

@@ -87,20 +87,31 @@ func newDiskWatch(cfg *Config, now func() time.Time) *diskWatch {
 		ended: make(chan struct{}), probes: newBroadcast(), writes: map[*diskWrite]struct{}{},
 	}
 	w.well, w.fall = context.WithCancelCause(context.Background())
+	if cfg.probeDisk != nil {
+		w.probe = cfg.probeDisk
+	}
+	if cfg.diskSpace != nil {
+		w.space = cfg.diskSpace
+	}
 	return w
 }
 
-// probeDisk overwrites a file and syncs it.
-func probeDisk(path string, bytes int) (err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+// probeDisk writes a new file, syncs it and puts it in the place of the last one:
+// to write into that again would need no space.
+func probeDisk(path string, bytes int) error {
+	next := path + ".new"
+	file, err := os.Create(next)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.Write(make([]byte, bytes)); err != nil {
-		return err
+	_, err = file.Write(make([]byte, bytes))
+	if err == nil {
+		err = file.Sync()
 	}
-	return file.Sync()
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return os.Rename(next, path)
 }
 
 // start looks at the disk until stop. Its goroutines are not among the node's

@@ -203,7 +203,7 @@ func TestManyCallsShareOneConnectionAndOvertakeEachOther(t *testing.T) {
 }
 
 func TestErrorsKeepTheirMeaningAcrossTheWire(t *testing.T) {
-	all := []error{ErrUnreachable, ErrOutcomeUnknown, ErrSpeaksHTTP, ErrProtocol, ErrNotLeader, ErrWrongCluster, ErrRefused, ErrOverloaded, ErrTooLarge, ErrClosed}
+	all := []error{ErrUnreachable, ErrOutcomeUnknown, ErrSpeaksHTTP, ErrProtocol, ErrNotLeader, ErrWrongCluster, ErrRefused, ErrOverloaded, ErrTooLarge, ErrClosed, ErrDeaf, ErrNoSpace}
 	for name, test := range map[string]struct {
 		err  error
 		want []error
@@ -211,6 +211,7 @@ func TestErrorsKeepTheirMeaningAcrossTheWire(t *testing.T) {
 		"not leader":      {fmt.Errorf("%w: it follows b", ErrNotLeader), []error{ErrNotLeader}},
 		"wrong cluster":   {ErrWrongCluster, []error{ErrWrongCluster}},
 		"refused":         {ErrRefused, []error{ErrRefused}},
+		"no space":        {ErrNoSpace, []error{ErrNoSpace}},
 		"overloaded":      {ErrOverloaded, []error{ErrOverloaded}},
 		"outcome unknown": {ErrOutcomeUnknown, []error{ErrOutcomeUnknown}},
 		"the most cautious one counts": {
