@@ -11,6 +11,9 @@ export STEMEDB_IMAGE=${STEMEDB_IMAGE:?name the image, or run this by make test-d
 
 fail() { echo "test-docker: $*" >&2; exit 1; }
 
+for tool in nsenter iptables; do
+  command -v $tool >/dev/null || fail "$tool is not installed: it partitions the containers' network"
+done
 docker info >/dev/null 2>&1 || fail "no Docker engine answers: start one, or check that you may use it"
 if docker compose version >/dev/null 2>&1; then
   compose=(docker compose)

@@ -77,11 +77,12 @@ type history struct {
 	longest time.Duration // between two acknowledgements
 	last    time.Time
 	errs    []error
+	reads   map[string]int // answered, by kind and node
 }
 
 func newHistory() *history {
 	now := time.Now()
-	return &history{began: now, last: now}
+	return &history{began: now, last: now, reads: map[string]int{}}
 }
 
 func (h *history) clock(t time.Time) int64 { return t.Sub(h.began).Nanoseconds() }
@@ -108,6 +109,20 @@ func (h *history) read(client int, subject string, begun time.Time, seen set) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: input{subject: subject, read: true}, Call: h.clock(begun), Return: h.clock(now), Output: seen})
+}
+
+// answered counts a read of a kind that a node answered.
+func (h *history) answered(kind, node string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reads[kind+" at "+node]++
+}
+
+// answers is how many reads of a kind a node has answered.
+func (h *history) answers(kind, node string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reads[kind+" at "+node]
 }
 
 func (h *history) fail(err error) {

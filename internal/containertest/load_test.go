@@ -18,6 +18,16 @@ import (
 // maxStale is the bound of the bounded reads.
 const maxStale = time.Second
 
+// The kinds of reads, in counts of answers.
+const (
+	linearizable = "linearizable"
+	bounded      = "bounded"
+	local        = "local"
+)
+
+// errStale means that a read showed less than its level of consistency promises.
+var errStale = errors.New("STALE")
+
 // load is clients at work: writers and readers through HAProxy, and readers at
 // each node.
 type load struct {
@@ -48,10 +58,10 @@ func (s *stack) start(name string) *load {
 		client(25, l.write)
 	}
 	for range 2 {
-		client(25, func(ctx context.Context, id int) { l.read(ctx, id, s.front) })
+		client(25, func(ctx context.Context, id int) { l.read(ctx, id, s.front, "HAProxy") })
 	}
 	for _, n := range s.nodes {
-		client(25, func(ctx context.Context, id int) { l.read(ctx, id, n.direct) })
+		client(25, func(ctx context.Context, id int) { l.read(ctx, id, n.direct, n.name) })
 		client(10, func(ctx context.Context, _ int) { l.readBounded(ctx, n) })
 		client(10, func(ctx context.Context, _ int) { l.readOwn(ctx, n) })
 	}
@@ -112,12 +122,13 @@ func shown(ctx context.Context, db *client.Client, subject string, c client.Cons
 
 // read is a linearizable read. A node that is cut off may refuse it, HAProxy may
 // not.
-func (l *load) read(ctx context.Context, id int, db *client.Client) {
+func (l *load) read(ctx context.Context, id int, db *client.Client, at string) {
 	subject, begun := l.recent(), time.Now()
 	seen, err := shown(ctx, db, subject, client.Consistency{})
 	switch {
 	case err == nil:
 		l.h.read(id, subject, begun, seen)
+		l.h.answered(linearizable, at)
 	case db == l.s.front && ctx.Err() == nil:
 		l.h.fail(fmt.Errorf("read through HAProxy: %w", err))
 	}
@@ -127,8 +138,12 @@ func (l *load) readBounded(ctx context.Context, n *node) {
 	subject := l.subject(rand.Int64N(max(l.next.Load(), 1)))
 	begun := time.Now()
 	seen, err := shown(ctx, n.direct, subject, client.Consistency{Level: "bounded", MaxStale: maxStale})
-	if due := l.h.due(subject, begun, maxStale); err == nil && !seen.holds(due) {
-		l.h.fail(fmt.Errorf("a read of %s at %s, bounded by %v, shows %b, and lacks some of %b", subject, n.name, maxStale, seen, due))
+	if err != nil {
+		return // a node that is cut off may refuse
+	}
+	l.h.answered(bounded, n.name)
+	if due := l.h.due(subject, begun, maxStale); !seen.holds(due) {
+		l.h.fail(fmt.Errorf("%w: a read of %s at %s, bounded by %v, shows %b, and lacks some of %b", errStale, subject, n.name, maxStale, seen, due))
 	}
 }
 
@@ -140,8 +155,12 @@ func (l *load) readOwn(ctx context.Context, n *node) {
 	}
 	a := acks[len(acks)-1]
 	seen, err := shown(ctx, n.direct, a.subject, client.Consistency{Level: "local", MinIndex: a.index})
-	if err == nil && !seen.holds(1<<a.bit) {
-		l.h.fail(fmt.Errorf("a local read at %s that waited for index %d lacks claim %d of %s", n.name, a.index, a.bit, a.subject))
+	if err != nil {
+		return
+	}
+	l.h.answered(local, n.name)
+	if !seen.holds(1 << a.bit) {
+		l.h.fail(fmt.Errorf("%w: a local read at %s that waited for index %d lacks claim %d of %s", errStale, n.name, a.index, a.bit, a.subject))
 	}
 }
 

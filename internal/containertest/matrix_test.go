@@ -85,6 +85,7 @@ func TestEveryFaultOfEveryNode(t *testing.T) {
 				mend()
 				mended = true
 				s.acknowledged(l, time.Now(), 20)
+				s.answering(l, n)
 				l.stop()
 				role := "a follower"
 				if led {
@@ -127,6 +128,20 @@ func (s *stack) acknowledged(l *load, after time.Time, number int) {
 	})
 }
 
+// answering waits until a node answers reads of every kind.
+func (s *stack) answering(l *load, n *node) {
+	s.t.Helper()
+	for _, kind := range []string{linearizable, bounded, local} {
+		before := l.h.answers(kind, n.name)
+		s.eventually(func() error {
+			if l.h.answers(kind, n.name) == before {
+				return fmt.Errorf("%s answers no %s read", n.name, kind)
+			}
+			return nil
+		})
+	}
+}
+
 // judge fails the test for anything that clients should not have seen.
 func (s *stack) judge(l *load) {
 	s.t.Helper()
@@ -157,6 +172,7 @@ func (s *stack) oneAfterTheOther(l *load, change func(n *node)) {
 			return err
 		})
 		s.acknowledged(l, before, 60)
+		s.answering(l, n)
 	}
 }
 
@@ -230,8 +246,9 @@ func TestARollingUpgradeFailsNoRequest(t *testing.T) {
 	s.settle()
 }
 
-// TestWithoutTheReadIndexTheHistoryIsRefused shows that the check above notices
-// stale reads. It comes last: the nodes keep its image.
+// TestWithoutTheReadIndexTheHistoryIsRefused shows that the checks above notice
+// stale reads: a leader that no longer hears the others answers as if it still
+// led. It comes last: the nodes keep its image.
 func TestWithoutTheReadIndexTheHistoryIsRefused(t *testing.T) {
 	s := open(t)
 	s.image = s.unsafe
@@ -239,13 +256,22 @@ func TestWithoutTheReadIndexTheHistoryIsRefused(t *testing.T) {
 		s.become(n)
 	}
 	s.settle()
-	deaf := s.others(s.leader())[0]
+	deaf := s.leader()
 	l := s.start("unsafe")
 	defer l.stop()
 	s.acknowledged(l, time.Time{}, 40)
 	mend := oneWay("INPUT", "-s")(s, deaf, s.container(deaf))
 	defer mend()
+	s.succeeded(deaf)
 	s.acknowledged(l, time.Now(), 40)
+	s.eventually(func() error { // once what it lacks is older than the bound
+		for _, err := range l.h.failures() {
+			if errors.Is(err, errStale) {
+				return nil
+			}
+		}
+		return errors.New("no bounded read was stale")
+	})
 	l.stop()
 	if verdict := l.h.check(); verdict != porcupine.Illegal {
 		t.Errorf("porcupine finds the history of a build without the read index %s, want %s", verdict, porcupine.Illegal)

@@ -62,7 +62,7 @@ func open(t *testing.T) *stack {
 	if _, err := fmt.Sscan(os.Getenv(imagesEnv), &s.next, &s.unsafe); err != nil || s.image == "" {
 		t.Fatalf("%s and STEMEDB_IMAGE name %q and %q: two images and one are wanted", imagesEnv, os.Getenv(imagesEnv), s.image)
 	}
-	if s.front, err = client.New([]string{os.Getenv(frontEnv)}, key, client.WithRootCAs(roots), client.WithAttempts(200)); err != nil {
+	if s.front, err = client.New([]string{os.Getenv(frontEnv)}, key, client.WithRootCAs(roots)); err != nil {
 		t.Fatal(err)
 	}
 	if s.key, err = client.GenerateKey(); err != nil {
