@@ -310,7 +310,13 @@ func calls(t *testing.T) map[string][]call {
 			{target: "/v1/cluster/keys", prepare: func(f *fixture) { f.record(&assertion.NodeKey{NodeID: "n1", Key: assertion.AgentID{1}}) }}, {target: "/v1/cluster/keys?x"},
 		},
 		"GET /v1/cluster/autopilot": {{target: "/v1/cluster/autopilot"}, {target: "/v1/cluster/autopilot?x"}, {target: "/v1/cluster/autopilot", prepare: membersErr(api.ErrRemoved)}},
-		"GET /v1/admin/settings":    {{target: "/v1/admin/settings"}, {target: "/v1/admin/settings?x"}},
+		"GET /v1/cluster/backup": {
+			{target: "/v1/cluster/backup"}, {target: "/v1/cluster/backup?kind=log&after=1&after_term=1&consistency=local"}, {target: "/v1/cluster/backup?kind=part"},
+			{target: "/v1/cluster/backup?after=1"}, {target: "/v1/cluster/backup?kind=log&after=x"},
+			{target: "/v1/cluster/backup?kind=log", prepare: membersErr(api.ErrLogGap)}, {target: "/v1/cluster/backup?kind=log", prepare: membersErr(api.ErrLogUnchanged)},
+			{target: "/v1/cluster/backup", prepare: membersErr(api.ErrOverloaded)},
+		},
+		"GET /v1/admin/settings": {{target: "/v1/admin/settings"}, {target: "/v1/admin/settings?x"}},
 		"POST /v1/cluster/join": {
 			{target: "/v1/cluster/join", body: `{"node":"n4","cluster_addr":"h:1"}`, headers: bearer}, {target: "/v1/cluster/join", body: `{"node":"n4"}`, headers: bearer},
 			{target: "/v1/cluster/join", body: `{"node":"n4","cluster_addr":"h:1"}`, headers: bearer, prepare: membersErr(api.ErrMembership)},

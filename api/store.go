@@ -38,6 +38,11 @@ type Store interface {
 	// Autopilot is the leader's judgement of the members. Errors: ErrNoLeader,
 	// ErrStopping, ErrRemoved.
 	Autopilot(ctx context.Context) (v1.Autopilot, error)
+	// Backup prepares a backup of the node; the caller closes it.
+	//
+	// Errors: those of Read, ErrOverloaded while another one is sent, ErrLogGap,
+	// ErrLogUnchanged.
+	Backup(ctx context.Context, r BackupRequest) (Backup, error)
 	// WaitApplied waits until the node has applied a log index.
 	//
 	// Errors: ErrMinIndexNotReached if ctx ends first, ErrFailed.
@@ -243,6 +248,10 @@ var (
 	ErrQuorumAtRisk = errors.New("the change would lose the quorum")
 	// ErrMembership: the change does not fit the state of the cluster.
 	ErrMembership = errors.New("the change does not fit the state of the cluster")
+	// ErrLogGap: the log does not reach back to, or not to the same, entry.
+	ErrLogGap = errors.New("the log does not continue that backup")
+	// ErrLogUnchanged: there is no entry after the one that was named.
+	ErrLogUnchanged = errors.New("there is nothing new in the log")
 	// ErrIncompatible: a member of the cluster is too old for this write.
 	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
 	// ErrNotFound: what is asked for is not there.

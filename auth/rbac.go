@@ -88,6 +88,7 @@ func accesses() map[string]Access {
 		"GET /v1/audit/queries":                        Admin,
 		"GET /v1/audit/query/:id":                      Admin,
 		"GET /v1/cluster/autopilot":                    Admin,
+		"GET /v1/cluster/backup":                       Admin, // holds everything, hashes of keys included
 		"GET /v1/keys":                                 Admin,
 		"PATCH /v1/keys/:id":                           Admin,
 		"POST /v1/admin/gold":                          Admin,

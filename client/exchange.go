@@ -55,6 +55,10 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 	if err != nil {
 		return noAnswer(endpoint, err)
 	}
+	if stream, ok := out.(*Backup); ok && resp.StatusCode/100 == 2 {
+		stream.take(endpoint, resp)
+		return nil
+	}
 	defer resp.Body.Close()
 	body, err := readAnswer(resp)
 	if errors.Is(err, errAnswerTooLarge) {

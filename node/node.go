@@ -63,12 +63,13 @@ type Node struct {
 	holds       holds
 	removal     removal
 
-	stopping atomic.Bool
-	stopOnce sync.Once
-	stopErr  error
-	failOnce sync.Once
-	failed   chan struct{}
-	failure  atomic.Pointer[error]
+	backingUp atomic.Bool
+	stopping  atomic.Bool
+	stopOnce  sync.Once
+	stopErr   error
+	failOnce  sync.Once
+	failed    chan struct{}
+	failure   atomic.Pointer[error]
 }
 
 // Start opens the data directory, listens, starts raft and gossip, and begins

@@ -64,7 +64,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 no such claim, 4 refused by the se
 		getCommand(a), queryCommand(a), skepticCommand(a), layeredCommand(a), constraintsCommand(a), lensesCommand(a),
 		conflictsCommand(a), subjectsCommand(a), conceptCommand(a), trustCommand(a),
 		traceCommand(a), diffCommand(a), feedCommand(a), watchCommand(a),
-		verifyReceiptCommand(a), mcpCommand(a), admissionCommand(a), breakersCommand(a), workCommand(), logLevelCommand(a), quarantineCommand(a), clusterCommand(a), doctorCommand(a), debugCommand(a), healthCommand(a), readyCommand(a), liveCommand(a), metricsCommand(a), openapiCommand(a),
+		verifyReceiptCommand(a), mcpCommand(a), admissionCommand(a), breakersCommand(a), workCommand(), logLevelCommand(a), quarantineCommand(a), clusterCommand(a), backupCommand(a), doctorCommand(a), debugCommand(a), healthCommand(a), readyCommand(a), liveCommand(a), metricsCommand(a), openapiCommand(a),
 		versionCommand(),
 	)
 	usageErrors(root)
