@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// DefaultFolder is the folder of backups where none is named.
+const DefaultFolder = "backups"
+
 // unfinished begins the name of the folder of a backup that is being written,
 // removed that of one that is being removed.
 const (

@@ -67,7 +67,6 @@ func (n *Node) Backup(ctx context.Context, r BackupRequest) (b *Backup, err erro
 	}
 	b = &Backup{node: n, head: backup.Metadata{Kind: r.Kind, Node: n.id, Timestamp: startedAt(n.cfg.Now), SoftwareVersion: n.cfg.Version}}
 	if r.Kind == backup.Log {
-		b.close = func() error { return nil }
 		return b, b.ofLog(n.logs, viewHead(view), r)
 	}
 	state, err := n.fsm.Copy() // at the view's index, or after it
@@ -164,56 +163,80 @@ func (b *Backup) WriteTo(ctx context.Context, sink backup.Sink, done func(bytes 
 
 // Close ends the backup.
 func (b *Backup) Close() error {
-	err := b.close()
+	var err error
+	if b.close != nil {
+		err = b.close()
+	}
 	if b.node != nil {
 		b.node.backingUp.Store(false)
 	}
 	return err
 }
 
-// BackupStopped writes a backup of the node of a data directory that no server
-// uses. It holds every entry in the node's log, also those that may not have been
-// committed: the node cannot know. The data directory stays as it is but for what opening
-// it does.
+// BackupStopped takes a backup of the node of a data directory that no server
+// uses, into a folder of backups, and returns where it is. It holds every entry in
+// the node's log, also those that may not have been committed: the node cannot
+// know. With logOnly it holds the log after the last backup in that folder. The
+// data directory stays as it is but for what opening it does.
 //
-// Errors: ErrDataDirInUse while a server uses the directory; those of Backup.
-func BackupStopped(ctx context.Context, cfg Config, r BackupRequest, open func(backup.Metadata) (backup.Sink, error)) (m *backup.Metadata, err error) {
+// Errors: ErrDataDirInUse while a server uses the directory; ErrLogGap,
+// ErrNothingNew.
+func BackupStopped(ctx context.Context, cfg Config, folder string, logOnly bool) (path string, m *backup.Metadata, err error) {
 	who, data, err := openStopped(&cfg)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
 	whole, err := data.withLog(&cfg)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, whole.Close()) }()
-	b := &Backup{head: backup.Metadata{Kind: r.Kind, Node: who.NodeID, Timestamp: startedAt(time.Now), SoftwareVersion: cfg.Version}, close: func() error { return nil }}
-	if r.Kind == backup.Log {
-		view, err := whole.View()
-		if err != nil {
-			return nil, err
-		}
-		h := viewHead(view)
-		if err := errors.Join(view.Close(), b.ofLog(data.logs, h, r)); err != nil {
-			return nil, err
-		}
+	b := &Backup{head: backup.Metadata{Kind: backup.Full, Node: who.NodeID, Timestamp: startedAt(time.Now), SoftwareVersion: cfg.Version}}
+	if logOnly {
+		err = b.ofStoppedLog(whole, data.logs, folder)
 	} else {
-		state, err := whole.Copy()
-		if err != nil {
-			return nil, err
+		var state *fsm.Copy
+		if state, err = whole.Copy(); err == nil {
+			b.ofState(state)
 		}
-		b.ofState(state)
+	}
+	if err != nil {
+		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	if b.head.ClusterID == "" {
-		return nil, fmt.Errorf("node %s has never been part of a cluster: there is nothing to back up", who.NodeID)
+		return "", nil, fmt.Errorf("node %s has never been part of a cluster: there is nothing to back up", who.NodeID)
 	}
-	sink, err := open(b.head)
+	sink, err := backup.NewDir(folder, b.head.Timestamp)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return b.WriteTo(ctx, sink, nil)
+	defer func() { err = errors.Join(err, sink.Close()) }()
+	m, err = b.WriteTo(ctx, sink, nil)
+	return sink.Path(), m, err
+}
+
+// ofStoppedLog makes it a backup of the log after the last backup in a folder.
+func (b *Backup) ofStoppedLog(whole *fork, logs raft.LogStore, folder string) error {
+	b.head.Kind = backup.Log
+	view, err := whole.View()
+	if err != nil {
+		return err
+	}
+	h := viewHead(view)
+	if err := view.Close(); err != nil {
+		return err
+	}
+	all, err := backup.List(folder)
+	if err != nil {
+		return err
+	}
+	r := BackupRequest{Kind: backup.Log}
+	if tip := backup.Tip(all, h.cluster); tip != nil {
+		r.After, r.AfterTerm = tip.Metadata.Index, tip.Metadata.Term
+	}
+	return b.ofLog(logs, h, r)
 }
 
 // replay applies the entries of a log to a state.

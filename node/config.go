@@ -48,6 +48,12 @@ type Config struct {
 	// only join. 1 without Join is a one-node cluster.
 	BootstrapExpect int
 
+	// RestoreFrom, if set, is the folder of a backup that the node's first start
+	// restores: as a new cluster of this node alone, which others join. It means
+	// nothing to a node that has data, or that finds a cluster to join. Set it on
+	// one node only.
+	RestoreFrom string
+
 	// NonVoter makes the node a read replica for good: it holds all data and
 	// serves, but never votes, and forms no cluster.
 	NonVoter bool

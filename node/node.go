@@ -85,6 +85,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if err := restoreFirst(ctx, &cfg); err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(cfg.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -107,6 +110,9 @@ func (n *Node) open() (err error) {
 	cfg := &n.cfg
 	if n.lock, err = lockDataDir(cfg); err != nil {
 		return err
+	}
+	if interruptedRestore(cfg) {
+		return fmt.Errorf("%w: run it again; or empty %s to start anew", ErrInterruptedRestore, cfg.DataDir)
 	}
 	who, err := resolveIdentity(cfg)
 	if err != nil {

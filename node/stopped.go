@@ -35,6 +35,9 @@ func openStopped(cfg *Config) (who identity, s *stopped, err error) {
 	if s.lock, err = lockDataDir(cfg); err != nil {
 		return who, s, err
 	}
+	if interruptedRestore(cfg) {
+		return who, s, fmt.Errorf("%w: run it again", ErrInterruptedRestore)
+	}
 	if who, err = resolveIdentity(cfg); err != nil {
 		return who, s, err
 	}

@@ -17,9 +17,6 @@ import (
 	"github.com/stemedb/stemedb/client"
 )
 
-// defaultBackups is the folder of backups where none is named.
-const defaultBackups = "backups"
-
 func backupCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "backup", Short: "Take backups of a cluster, and look after a folder of them"}
 	cmd.AddCommand(backupCreateCommand(a), backupListCommand(a), backupVerifyCommand(a), backupPruneCommand(a))
@@ -27,7 +24,7 @@ func backupCommand(a *app) *cobra.Command {
 }
 
 func addDir(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "dir", defaultBackups, "folder of backups")
+	cmd.Flags().StringVar(dir, "dir", backup.DefaultFolder, "folder of backups")
 }
 
 // backupDone is what a new backup prints.

@@ -2,12 +2,15 @@ package clustertest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemedb/stemedb/client"
 	"github.com/stemedb/stemedb/transport"
@@ -16,7 +19,14 @@ import (
 // recoverNode runs `stemedb recover` with the settings of a node.
 func recoverNode(c *Cluster, n *Node, flags ...string) (output string, exit int) {
 	c.t.Helper()
-	args := append([]string{"recover", "--data-dir=" + n.DataDir, "--node-id=" + n.Name, "--cluster-addr=" + n.ClusterAddr}, flags...)
+	return offline(c, n, append([]string{"recover"}, flags...)...)
+}
+
+// offline runs a command of the server on the data directory of a node, with the
+// node's settings.
+func offline(c *Cluster, n *Node, command ...string) (output string, exit int) {
+	c.t.Helper()
+	args := append(slices.Clone(command), "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)
 	cmd := exec.CommandContext(c.t.Context(), Binary(c.t, "stemedb"), args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -106,4 +116,21 @@ func TestRecoveryRefusesWhatIsNoNode(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.Nodes[0].DataDir, "LOCK")); err == nil {
 		t.Error("the recovery made a data directory")
 	}
+}
+
+// killedAfter runs a command of the server on the data directory of a node and
+// kills it after a delay; false if it had ended by itself.
+func killedAfter(t *testing.T, n *Node, delay time.Duration, command ...string) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), delay)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t, "stemedb"), append(command, "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)...)
+	err := cmd.Run()
+	if err == nil {
+		return false
+	}
+	if ctx.Err() == nil {
+		t.Fatalf("%v ended by itself: %v", command, err)
+	}
+	return true
 }

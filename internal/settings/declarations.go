@@ -43,6 +43,8 @@ func placeSettings(d node.Config) []Setting {
 			Help: fmt.Sprintf("Comma-separated node-to-node addresses (host or host:port, default port %d) of nodes that may form the cluster; this node itself may be among them. A DNS name stands for all its addresses.", node.DefaultClusterPort)},
 		{Name: "bootstrap-expect", Kind: Number, set: setBootstrapExpect,
 			Help: "How many nodes form a new cluster, once that many see each other and none has state. 0: never form one, only join. Default: 1 without join, else 0. Ignored by a node that has state or finds a cluster, so that one command line serves first start, restart and scaling up."},
+		{Name: "restore-from", Kind: Path, set: text(func(s *Server) *string { return &s.Node.RestoreFrom }),
+			Help: "Folder of a backup that the first start restores, as a new cluster of this node alone, which the others join (docs/backup.md). Set it on one node only. Ignored by a node that has data or finds a cluster."},
 		{Name: "non-voter", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.Node.NonVoter }),
 			Help: "Makes the node a read replica for good: it holds all data and serves reads, passes writes on, and never votes."},
 		{Name: "autopilot-stabilization-time", Default: d.Stabilization.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Stabilization }),
