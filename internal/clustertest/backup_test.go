@@ -2,9 +2,12 @@ package clustertest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/localcluster"
 )
 
 // acks are acknowledged claims with the log index of each.
@@ -130,7 +134,7 @@ func TestBackupUnderLoadAndRestoreToEveryPoint(t *testing.T) {
 	reach(300)
 	before := written.count()
 	full, m := createBackup(c, dir)
-	in, after := written.upTo(m.Index)
+	in, _ := written.upTo(m.Index)
 	if len(in) < before || m.AssertionCount < uint64(len(in)) {
 		t.Errorf("%d claims were acknowledged before the backup began, %d of them up to its index, and it counts %d", before, len(in), m.AssertionCount)
 	}
@@ -158,7 +162,7 @@ func TestBackupUnderLoadAndRestoreToEveryPoint(t *testing.T) {
 	if !strings.Contains(output, m.Digest.String()) {
 		t.Errorf("the backup has digest %s, the restore says %s", m.Digest, output)
 	}
-	in, after = written.upTo(m.Index)
+	in, after := written.upTo(m.Index)
 	c.MustHold(c.Nodes[2], client.Consistency{}, in)
 	c.mustLack(c.Nodes[2], after)
 	status := c.Status(c.Nodes[1])
@@ -391,4 +395,65 @@ func TestBootFromABackup(t *testing.T) {
 	c.WaitLog(c.Nodes[0], from, "not restoring the backup")
 	c.WaitReady(c.Nodes[0])
 	c.MustHold(c.Nodes[0], client.Consistency{}, more)
+}
+
+// The scripts find a running cluster, a stopped node, and what is wrong.
+func TestBackupScripts(t *testing.T) {
+	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+	n := c.Nodes[0]
+	root := t.TempDir() // as in a clone, with the programs in bin/
+	for _, name := range []string{"stemedb", "stemectl"} {
+		c.do(os.MkdirAll(filepath.Join(root, "bin"), 0o700))
+		c.do(os.Symlink(Binary(t, name), filepath.Join(root, "bin", name)))
+	}
+	c.do(os.MkdirAll(filepath.Join(root, "scripts"), 0o700))
+	for _, name := range []string{"backup-stemedb.sh", "restore-stemedb.sh"} {
+		text, err := os.ReadFile(filepath.Join("../../scripts", name))
+		c.do(err)
+		c.do(os.WriteFile(filepath.Join(root, "scripts", name), text, 0o700))
+	}
+	run := func(script string, args ...string) (string, int) {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(root, "scripts", script), args...)
+		cmd.Dir = c.Dir
+		cmd.Env = append(localcluster.CleanEnv(), "STEMEDB_URL="+n.URL)
+		out, err := cmd.CombinedOutput()
+		var failed *exec.ExitError
+		if err != nil && !errors.As(err, &failed) {
+			t.Fatal(err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	first := c.Write(0, 20)
+	if output, exit := run("backup-stemedb.sh"); exit != 0 || !strings.Contains(output, "backups/stemedb-backup-") || !strings.Contains(output, "20 assertions") {
+		t.Fatalf("backup of a running cluster: exit code %d, %s", exit, output)
+	}
+	second := c.Write(100, 20)
+	if output, exit := run("backup-stemedb.sh", "--wal-only"); exit != 0 || !strings.Contains(output, "log entries ") {
+		t.Fatalf("log backup of a running cluster: exit code %d, %s", exit, output)
+	}
+	third := c.Write(200, 20)
+	c.KillAll()
+	if output, exit := run("backup-stemedb.sh", "--wal-only", "--data-dir", n.DataDir); exit != 0 || !strings.Contains(output, "60 assertions") {
+		t.Fatalf("log backup of a stopped node: exit code %d, %s", exit, output)
+	}
+	for _, args := range [][]string{{"--walonly"}, {"--output"}} {
+		if output, exit := run("backup-stemedb.sh", args...); exit != 2 || !strings.Contains(output, args[0]) {
+			t.Errorf("%v: exit code %d, %s", args, exit, output)
+		}
+	}
+	all, err := backup.List(filepath.Join(c.Dir, backup.DefaultFolder))
+	c.do(err)
+	if len(all) != 3 {
+		t.Fatalf("backups: %v", all)
+	}
+	newest := all[2].Path
+	args := []string{newest, "--data-dir", n.DataDir, "--node-id", n.Name, "--cluster-addr", n.ClusterAddr}
+	if output, exit := run("restore-stemedb.sh", args...); exit != 1 || !strings.Contains(output, "is not empty") {
+		t.Errorf("onto data: exit code %d, %s", exit, output)
+	}
+	if output, exit := run("restore-stemedb.sh", append(args, "--force")...); exit != 0 || !strings.Contains(output, "replaced ") {
+		t.Fatalf("with --force: exit code %d, %s", exit, output)
+	}
+	c.Restart(n)
+	c.MustHold(n, client.Consistency{}, slices.Concat(first, second, third))
 }
