@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/localcluster"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -29,6 +30,7 @@ func offline(c *Cluster, n *Node, command ...string) (output string, exit int) {
 	args := append(slices.Clone(command), "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)
 	cmd := exec.CommandContext(c.t.Context(), Binary(c.t, "stemedb"), args...)
 	var out bytes.Buffer
+	cmd.Env = localcluster.CleanEnv()
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	var failed *exec.ExitError
@@ -125,6 +127,7 @@ func killedAfter(t *testing.T, n *Node, delay time.Duration, command ...string) 
 	ctx, cancel := context.WithTimeout(t.Context(), delay)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, Binary(t, "stemedb"), append(command, "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)...)
+	cmd.Env = localcluster.CleanEnv()
 	err := cmd.Run()
 	if err == nil {
 		return false
