@@ -61,7 +61,7 @@ func writing(content []byte) func(io.Writer) error {
 func written(t testing.TB, m Metadata, content []byte) fstest.MapFS {
 	t.Helper()
 	sink := &memory{files: fstest.MapFS{}}
-	if _, err := Write(t.Context(), sink, m, writing(content), nil); err != nil {
+	if _, err := Write(t.Context(), sink, m, writing(content), Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if !sink.committed {
@@ -210,7 +210,7 @@ func TestFaultsHaveTheirOwnMessages(t *testing.T) {
 func TestStream(t *testing.T) {
 	content := append(make([]byte, SegmentBytes), noise(4, 5000)...)
 	var archive bytes.Buffer
-	if _, err := Write(t.Context(), NewStream(&archive), full(7), writing(content), nil); err != nil {
+	if _, err := Write(t.Context(), NewStream(&archive), full(7), writing(content), Options{}); err != nil {
 		t.Fatal(err)
 	}
 	whole := archive.Bytes()
@@ -257,7 +257,7 @@ func TestNothingUnfinishedIsABackup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Write(t.Context(), &broken{d, left}, full(7), writing(content), nil); !errors.Is(err, errFull) {
+		if _, err := Write(t.Context(), &broken{d, left}, full(7), writing(content), Options{}); !errors.Is(err, errFull) {
 			t.Errorf("with %d files: %v", left, err)
 		}
 		if all, err := List(parent); err != nil || len(all) != 0 {
@@ -275,7 +275,7 @@ func TestNothingUnfinishedIsABackup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Write(t.Context(), d, full(7), writing(content[:10]), nil); err != nil {
+		if _, err := Write(t.Context(), d, full(7), writing(content[:10]), Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Close(); err != nil {
@@ -316,7 +316,7 @@ func store(t *testing.T, parent string, all ...Metadata) (paths []string) {
 		if m.Kind == Log {
 			content = entries(m.FirstIndex, m.Index)
 		}
-		if _, err := Write(t.Context(), d, m, writing(content), nil); err != nil {
+		if _, err := Write(t.Context(), d, m, writing(content), Options{}); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, d.Path())

@@ -61,9 +61,13 @@ func (d *Dir) Put(_ context.Context, name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
+	// In small pieces: the logs of nodes on the same disk wait for each sync.
+	for len(content) > 0 && err == nil {
+		n := min(len(content), frameBytes)
+		if _, err = f.Write(content[:n]); err == nil {
+			err = f.Sync()
+		}
+		content = content[n:]
 	}
 	return errors.Join(err, f.Close())
 }

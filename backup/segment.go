@@ -73,18 +73,32 @@ func frameSum(head []byte, number int, lengths, stored []byte) [sumLen]byte {
 	return [sumLen]byte(h.Sum(nil))
 }
 
-// encodeSegment makes the file of a segment.
-func encodeSegment(k Kind, number int, content []byte) []byte {
+// encoding is the file of a segment as it is made, frame by frame.
+type encoding struct {
+	head, file, stored []byte
+	frames             int
+	content            int // bytes in it
+}
+
+// begin makes it an empty segment.
+func (e *encoding) begin(k Kind, number int) {
+	e.head = segmentHead(k, number)
+	e.file, e.frames, e.content = append(e.file[:0], e.head...), 0, 0
+}
+
+// add appends a frame.
+func (e *encoding) add(content []byte) {
 	encoder, _ := coders()
-	head := segmentHead(k, number)
-	out := append(make([]byte, 0, headLen+len(content)/2), head...)
-	frame := 0
-	for ; len(content) > 0; frame++ {
-		n := min(len(content), frameBytes)
-		out = appendFrame(out, head, frame, n, encoder.EncodeAll(content[:n], nil))
-		content = content[n:]
-	}
-	return appendFrame(out, head, frame, 0, nil)
+	e.stored = encoder.EncodeAll(content, e.stored[:0])
+	e.file = appendFrame(e.file, e.head, e.frames, len(content), e.stored)
+	e.frames++
+	e.content += len(content)
+}
+
+// end returns the whole file, until the next begin.
+func (e *encoding) end() []byte {
+	e.file = appendFrame(e.file, e.head, e.frames, 0, nil)
+	return e.file
 }
 
 func appendFrame(out, head []byte, number, length int, stored []byte) []byte {

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/zeebo/blake3"
+	"golang.org/x/time/rate"
 )
 
 // Sink takes the files of one backup: a folder, a stream, a store of objects.
@@ -22,16 +23,28 @@ type Sink interface {
 // errStopped ends the content's writer when the sink has failed.
 var errStopped = errors.New("the backup was ended")
 
-// Write writes a backup into a sink: what content writes, cut into segments,
-// and m with what Write itself finds out. done, if not nil, is told after each
-// segment how much of the content is stored.
-func Write(ctx context.Context, sink Sink, m Metadata, content func(io.Writer) error, done func(bytes int64)) (*Metadata, error) {
-	w := &segmenter{ctx: ctx, sink: sink, m: &m, done: done}
+// Options say how a backup is written.
+type Options struct {
+	// Rate bounds how much content is taken in a second, in bytes; 0 is no bound.
+	// Reading, hashing and compressing take their time from others.
+	Rate int64
+	// Done, if not nil, is told after each segment how much of the content is
+	// stored.
+	Done func(bytes int64)
+}
+
+// Write writes a backup into a sink: what content writes, cut into segments, and
+// m with what Write itself finds out.
+func Write(ctx context.Context, sink Sink, m Metadata, content func(io.Writer) error, o Options) (*Metadata, error) {
+	w := &segmenter{ctx: ctx, sink: sink, m: &m, done: o.Done, held: make([]byte, 0, frameBytes)}
+	if o.Rate > 0 {
+		w.pace = rate.NewLimiter(rate.Limit(o.Rate), frameBytes)
+	}
 	m.FormatVersion, m.Files, m.TotalBytes, m.ContentBytes = FormatVersion, []File{}, 0, 0
 	if err := content(w); err != nil {
 		return nil, errors.Join(w.failed, err)
 	}
-	if err := w.flush(); err != nil {
+	if err := errors.Join(w.frame(), w.segment()); err != nil {
 		return nil, err
 	}
 	m.FileCount = len(m.Files)
@@ -48,13 +61,15 @@ func Write(ctx context.Context, sink Sink, m Metadata, content func(io.Writer) e
 	return &m, sink.Commit(ctx)
 }
 
-// segmenter cuts what is written to it into segments.
+// segmenter cuts what is written to it into frames and segments.
 type segmenter struct {
 	ctx    context.Context
 	sink   Sink
 	m      *Metadata
 	done   func(int64)
-	held   []byte
+	pace   *rate.Limiter // nil: none
+	held   []byte        // of the next frame
+	file   encoding
 	failed error
 }
 
@@ -65,35 +80,54 @@ func (w *segmenter) Write(p []byte) (int, error) {
 		if w.failed != nil {
 			return 0, errStopped
 		}
-		part := min(len(p), SegmentBytes-len(w.held))
+		part := min(len(p), frameBytes-len(w.held))
 		w.held = append(w.held, p[:part]...)
 		p = p[part:]
-		if len(w.held) == SegmentBytes {
-			if w.failed = w.flush(); w.failed != nil {
-				return 0, errStopped
-			}
+		if len(w.held) == frameBytes {
+			w.failed = w.frame()
 		}
 	}
 	return n, nil
 }
 
-func (w *segmenter) flush() error {
-	if len(w.held) == 0 {
-		return nil
+// frame puts what is held into the segment, and stores that if it is full.
+func (w *segmenter) frame() error {
+	if len(w.held) == 0 || w.failed != nil {
+		return w.failed
 	}
-	if err := w.ctx.Err(); err != nil {
+	if w.pace != nil {
+		if err := w.pace.WaitN(w.ctx, len(w.held)); err != nil {
+			return err
+		}
+	}
+	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
-	number := len(w.m.Files)
-	file := encodeSegment(w.m.Kind, number, w.held)
-	f := File{Name: segmentName(w.m.Kind, number), Size: int64(len(file)), BLAKE3: blake3.Sum256(file)}
+	if w.file.frames == 0 {
+		w.file.begin(w.m.Kind, len(w.m.Files))
+	}
+	w.file.add(w.held)
+	w.held = w.held[:0]
+	if w.file.content < SegmentBytes {
+		return nil
+	}
+	return w.segment()
+}
+
+// segment stores the segment that was begun.
+func (w *segmenter) segment() error {
+	if w.file.frames == 0 {
+		return nil
+	}
+	content, file := w.file.content, w.file.end()
+	w.file.frames = 0
+	f := File{Name: segmentName(w.m.Kind, len(w.m.Files)), Size: int64(len(file)), BLAKE3: blake3.Sum256(file)}
 	if err := w.sink.Put(w.ctx, f.Name, file); err != nil {
 		return fmt.Errorf("store %s: %w", f.Name, err)
 	}
 	w.m.Files = append(w.m.Files, f)
 	w.m.TotalBytes += f.Size
-	w.m.ContentBytes += int64(len(w.held))
-	w.held = w.held[:0]
+	w.m.ContentBytes += int64(content)
 	if w.done != nil {
 		w.done(w.m.ContentBytes)
 	}

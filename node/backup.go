@@ -157,8 +157,12 @@ func (b *Backup) Index() uint64 { return b.head.Index }
 func (b *Backup) Size() int64 { return b.size }
 
 // WriteTo writes the backup into a sink.
-func (b *Backup) WriteTo(ctx context.Context, sink backup.Sink, done func(bytes int64)) (*backup.Metadata, error) {
-	return backup.Write(ctx, sink, b.head, b.content, done)
+func (b *Backup) WriteTo(ctx context.Context, sink backup.Sink) (*backup.Metadata, error) {
+	o := backup.Options{}
+	if b.node != nil {
+		o.Rate = b.node.cfg.BackupRate
+	}
+	return backup.Write(ctx, sink, b.head, b.content, o)
 }
 
 // Close ends the backup.
@@ -213,7 +217,7 @@ func BackupStopped(ctx context.Context, cfg Config, folder string, logOnly bool)
 		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, sink.Close()) }()
-	m, err = b.WriteTo(ctx, sink, nil)
+	m, err = b.WriteTo(ctx, sink)
 	return sink.Path(), m, err
 }
 

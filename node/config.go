@@ -120,6 +120,10 @@ type Config struct {
 	// refused as overload.
 	MaxQueuedClaims int
 
+	// BackupRate bounds how many bytes of its state or log a running node reads,
+	// hashes and compresses in a second for a backup; 0 is no bound.
+	BackupRate int64
+
 	// CacheBytes and MemTableBytes size the index (see index.Options).
 	CacheBytes    int64
 	MemTableBytes uint64
@@ -161,6 +165,7 @@ func DefaultConfig() Config {
 		TrustInterval:     time.Second,
 		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
+		BackupRate:        16 << 20,
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
 	}
@@ -217,6 +222,9 @@ func (c *Config) Validate() error {
 		if d <= 0 {
 			bad("%s is %v: it must be positive", name, d)
 		}
+	}
+	if c.BackupRate < 0 {
+		bad("backup rate is %d: it is a number of bytes, 0 for no bound", c.BackupRate)
 	}
 	if c.SnapshotThreshold == 0 || c.MaxQueuedClaims <= 0 {
 		bad("snapshot threshold and the queue of claims must be positive")

@@ -198,7 +198,7 @@ type streamed struct{ *node.Backup }
 
 // WriteTo implements api.Backup.
 func (b streamed) WriteTo(ctx context.Context, w io.Writer) error {
-	_, err := b.Backup.WriteTo(ctx, backup.NewStream(w), nil)
+	_, err := b.Backup.WriteTo(ctx, backup.NewStream(w))
 	return err
 }
 

@@ -203,6 +203,12 @@ func limitSettings(d node.Config) []Setting {
 		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
 			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},
+		{Name: "backup-rate", Default: strconv.FormatInt(d.BackupRate, 10), Kind: Bytes,
+			set: func(s *Server, v string) (err error) {
+				s.Node.BackupRate, err = strconv.ParseInt(v, 10, 64)
+				return err
+			},
+			Help: "How much of its state or log a running node takes into a backup in a second, so that writers need not wait. 0: no bound."},
 		{Name: "cache-bytes", Default: strconv.FormatInt(d.CacheBytes, 10), Kind: Bytes,
 			set: func(s *Server, v string) (err error) {
 				s.Node.CacheBytes, err = strconv.ParseInt(v, 10, 64)
