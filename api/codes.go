@@ -118,6 +118,7 @@ func kinds() []kind {
 		{v1.CodeMembershipConflict, conflict, "The change does not fit the state of the cluster", 0},
 		{v1.CodeQuorumAtRisk, conflict, "The change would lose the quorum", 0},
 		// Backups.
+		{assertion.CodeRecordInvalid, bad, "A record of a backup cannot be read", 0},
 		{v1.CodeLogGap, conflict, "The log does not continue that backup", 0},
 		{v1.CodeLogUnchanged, conflict, "There is nothing new in the log", 0},
 		// The state of the node and the cluster.

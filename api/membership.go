@@ -102,6 +102,7 @@ func membershipRoutes() []route {
 		change(actionTransfer, "Hand the leadership over", "To `node`, or to the voter that is furthest along. Writes wait for some milliseconds.", `{"node":"n2"}`),
 		change(actionSnapshot, "Take a snapshot", "On `node`, or the answering one, so that its log can be truncated. It costs hard links, not a copy.", `{}`),
 		{method: http.MethodGet, path: "/v1/cluster/backup", handler: simple((*Server).backup), doc: backupDoc()},
+		{method: http.MethodPost, path: "/v1/cluster/restore", handler: simple((*Server).restore), doc: restoreDoc()},
 		{method: http.MethodGet, path: "/v1/admin/settings", handler: simple((*Server).settings), doc: settingsDoc()},
 		{method: http.MethodGet, path: "/v1/cluster/autopilot", handler: simple((*Server).autopilot), doc: operation{
 			id: "autopilot", tag: tagCluster, summary: "The leader's judgement of the members",

@@ -117,6 +117,9 @@ type History interface {
 	// ComputedAt is the place in the log of the newest one, whatever time the view
 	// is of; it does not read it.
 	ComputedAt(k assertion.Kind) (assertion.Position, bool, error)
+	// Decided reports whether there is an entry of the same kind on the same thing,
+	// for kinds of which the newest counts.
+	Decided(e assertion.Entry) (bool, error)
 	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
 	// APIKeys returns the newest state of every API key, by id, whatever time the
 	// view is of.

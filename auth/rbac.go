@@ -98,6 +98,7 @@ func accesses() map[string]Access {
 		"POST /v1/cluster/join":                        Admin,
 		"POST /v1/cluster/promote":                     Admin,
 		"POST /v1/cluster/remove":                      Admin,
+		"POST /v1/cluster/restore":                     Admin,
 		"POST /v1/cluster/snapshot":                    Admin,
 		"POST /v1/cluster/transfer":                    Admin,
 		"POST /v1/concepts/aliases":                    Admin,

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,18 @@ func (c *Client) Backup(ctx context.Context, o BackupOptions) (*Backup, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// Restore puts records of a backup into the log of the cluster; it needs the role
+// admin. Repeating it is safe.
+func (c *Client) Restore(ctx context.Context, records [][]byte) (*v1.RestoreResponse, error) {
+	var body []byte
+	for _, r := range records {
+		body = binary.BigEndian.AppendUint32(body, uint32(len(r)))
+		body = append(body, r...)
+	}
+	out := new(v1.RestoreResponse)
+	return out, c.do(ctx, call{method: http.MethodPost, path: "/v1/cluster/restore", contentType: v1.MediaBinary, body: body}, out)
 }
 
 // take keeps an answer open.

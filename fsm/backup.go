@@ -26,6 +26,9 @@ type Copy struct {
 // Copy takes a copy of the newest applied state, by hard links. It does not
 // touch raft's snapshots and truncates no log.
 func (f *FSM) Copy() (*Copy, error) {
+	if err := f.flushAhead(); err != nil {
+		return nil, err
+	}
 	f.applying.Lock()
 	defer f.applying.Unlock()
 	c, err := f.checkpoint("copy-")
@@ -45,6 +48,21 @@ func (f *FSM) Copy() (*Copy, error) {
 		return nil, errors.Join(err, c.remove())
 	}
 	return out, nil
+}
+
+// flushAhead flushes what was applied while entries go on being applied: they wait
+// for the rest only.
+func (f *FSM) flushAhead() error {
+	if err := f.usable(); err != nil {
+		return err
+	}
+	f.mu.RLock()
+	db := f.db
+	f.mu.RUnlock()
+	if db == nil {
+		return index.ErrClosed
+	}
+	return db.FlushAhead()
 }
 
 // Size is the length of the stream in bytes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -83,18 +84,11 @@ func Restore(ctx context.Context, cfg Config, r RestoreRequest) (out Restored, e
 	if r.Progress == nil {
 		r.Progress = func(string) {}
 	}
-	plan, err := backup.Plan(r.Path, r.Target)
+	plan, err := checkedPlan(ctx, r)
 	if err != nil {
 		return out, err
 	}
 	for _, f := range plan {
-		r.Progress("checking " + f.Path)
-		if _, err := backup.Verify(f.FS()); err != nil {
-			return out, fmt.Errorf("%s: %w", f.Path, err)
-		}
-		if ctx.Err() != nil {
-			return out, context.Cause(ctx)
-		}
 		out.Backups = append(out.Backups, f.Path)
 	}
 	lock, err := lockDataDir(&cfg)
@@ -285,6 +279,50 @@ func restoreState(ctx context.Context, staged *Config, plan []backup.Found, r Re
 		}
 	}
 	return state, log.flush()
+}
+
+// BackupState builds the state of a backup, up to a point, in a folder that does
+// not exist yet, to be read; the caller closes it and removes the folder.
+func BackupState(ctx context.Context, dir string, r RestoreRequest) (*fsm.FSM, error) {
+	if r.Progress == nil {
+		r.Progress = func(string) {}
+	}
+	plan, err := checkedPlan(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	staged := DefaultConfig()
+	staged.DataDir, staged.Logger = dir, slog.New(slog.DiscardHandler)
+	state, err := restoreState(ctx, &staged, plan, r)
+	if err != nil {
+		return nil, err
+	}
+	view, err := state.View()
+	if err == nil {
+		err = errors.Join(matches(viewHead(view), plan[len(plan)-1].Metadata, r.Target), view.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
+	return state, nil
+}
+
+// checkedPlan is the plan of a restore, of which every byte was checked.
+func checkedPlan(ctx context.Context, r RestoreRequest) ([]backup.Found, error) {
+	plan, err := backup.Plan(r.Path, r.Target)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range plan {
+		r.Progress("checking " + f.Path)
+		if _, err := backup.Verify(f.FS()); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Path, err)
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return plan, nil
 }
 
 // interruptible is a reader that ends with its context.
