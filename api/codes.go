@@ -131,7 +131,6 @@ func kinds() []kind {
 		{v1.CodeRecovering, unavailable, "The node is recovering", 1},
 		{v1.CodeNotReady, unavailable, "The node is not ready", 1},
 		{v1.CodeNodeFailed, unavailable, "The node has failed", 5},
-		{v1.CodeIncompatible, unavailable, "A member of the cluster is too old for this write", 5},
 		{v1.CodeMinIndexNotReached, unavailable, "The node has not applied min_index in time", 1},
 		{v1.CodeTimeout, timeout, "The request took too long", 1},
 		{v1.CodeClientClosed, clientClosed, "The client went away", 0},

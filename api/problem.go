@@ -52,7 +52,6 @@ func storeFaults() []storeFault {
 		{ErrNoLeader, v1.CodeNoLeader, "try again in a moment; reads work with consistency=local", ""},
 		{ErrOverloaded, v1.CodeOverloaded, "wait for Retry-After, then send the same request again", ""},
 		{ErrStopping, v1.CodeStopping, "send the request to another node", ""},
-		{ErrIncompatible, v1.CodeIncompatible, "upgrade every node of the cluster", ""},
 		{ErrFutureState, v1.CodeInvalidParameter, "give a time that has passed at every node", "known_at"},
 		{ErrNotFound, v1.CodeAssertionNotFound, "check the hash; a claim just written is found with min_index", ""},
 		{ErrBadCursor, v1.CodeBadCursor, "repeat the query without cursor, with the same filters on every page", "cursor"},

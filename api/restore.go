@@ -186,6 +186,6 @@ func restoreDoc() operation {
 		body:        &bodyDoc{description: fmt.Sprintf("Up to %d records as the log holds them, each with its length as a big-endian u32 before it.", v1.MaxBatchClaims), media: []string{v1.MediaBinary}, schemas: []string{""}},
 		answers:     []answerDoc{{http.StatusOK, "What became of them.", v1.MediaJSON, "RestoreResponse"}},
 		codes: append(bodyCodes(), assertion.CodeRecordInvalid, v1.CodeBatchTooLong, v1.CodeBatchEmpty, v1.CodeNoLeader, v1.CodeOutcomeUnknown, v1.CodeOverloaded, v1.CodeStopping,
-			v1.CodeRecovering, v1.CodeNodeRemoved, v1.CodeNodeFailed, v1.CodeIncompatible, v1.CodeTooStale, v1.CodeTimeout),
+			v1.CodeRecovering, v1.CodeNodeRemoved, v1.CodeNodeFailed, v1.CodeTooStale, v1.CodeTimeout),
 	}
 }

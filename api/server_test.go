@@ -33,7 +33,6 @@ func TestStoreErrors(t *testing.T) {
 		{api.ErrStopping, 503, v1.CodeStopping},
 		{api.ErrTooStale, 503, v1.CodeTooStale},
 		{api.ErrFailed, 503, v1.CodeNodeFailed},
-		{api.ErrIncompatible, 503, v1.CodeIncompatible},
 		{api.ErrMinIndexNotReached, 503, v1.CodeMinIndexNotReached},
 		{context.DeadlineExceeded, 504, v1.CodeTimeout},
 		{errors.New("the disk's secret"), 500, v1.CodeInternal},

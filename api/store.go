@@ -14,7 +14,7 @@ type Store interface {
 	// Write makes entries durable and returns what became of each, in order. They
 	// are normalised, valid and, where they are signed, verified.
 	//
-	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrIncompatible (nothing
+	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping (nothing
 	// was stored); ErrOutcomeUnknown (any of them may have been).
 	Write(ctx context.Context, caller Caller, entries []assertion.Entry) (WriteResult, error)
 	// Read returns a view of the state that satisfies c; the caller closes it.
@@ -255,8 +255,6 @@ var (
 	ErrLogGap = errors.New("the log does not continue that backup")
 	// ErrLogUnchanged: there is no entry after the one that was named.
 	ErrLogUnchanged = errors.New("there is nothing new in the log")
-	// ErrIncompatible: a member of the cluster is too old for this write.
-	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
 	// ErrNotFound: what is asked for is not there.
 	ErrNotFound = errors.New("not found")
 	// ErrBadCursor: the cursor is not one of this query.

@@ -94,6 +94,7 @@ func (f *FSM) apply(logs []*raft.Log, responses []any) (err error) {
 	if err := batch.Commit(); err != nil {
 		return err
 	}
+	f.format.Store(uint32(batch.Format()))
 	f.position.publishAll(states)
 	return nil
 }
@@ -121,6 +122,10 @@ func (f *FSM) applyEntry(batch *index.Batch, log *raft.Log, response *Response) 
 		}
 	case commandClusterInit:
 		if err := batch.SetClusterID(c.text); err != nil {
+			return err
+		}
+	case commandFormat:
+		if err := batch.RaiseFormat(c.format); err != nil {
 			return err
 		}
 	case commandTermStart:

@@ -6,6 +6,9 @@
 //   - The commands: type byte, version byte, the proposer's clock, body. They
 //     are the format of the log and of every later upgrade. What users write is
 //     one command of many entries, each with its kind (assertion.Kind).
+//   - The command format of the cluster: a number in the log that says which
+//     commands, versions and kinds of entries may be written. It rises by a
+//     command and never falls; a build that does not know it stops.
 //   - ApplyBatch: however many entries raft hands over become one index batch,
 //     data and applied (index, term, committed_at) together.
 //   - The database folder of the index and its replacement by a snapshot.

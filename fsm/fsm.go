@@ -85,6 +85,7 @@ type FSM struct {
 	closing sync.WaitGroup // databases that were swapped out and still have views
 
 	position positions
+	format   atomic.Uint32 // of the database that is served
 	failure  atomic.Pointer[error]
 	failed   chan struct{}
 	replay   replay
@@ -180,6 +181,10 @@ func (f *FSM) publishStored() error {
 		return err
 	}
 	defer v.Close()
+	if v.Format() > FormatVersion {
+		return tooNew(v.Format())
+	}
+	f.format.Store(uint32(v.Format()))
 	f.position.reset(state{v.Applied().Index, v.Digest(), v.Count()})
 	return nil
 }
@@ -238,6 +243,10 @@ func (f *FSM) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
 
 // AppliedIndex is the log index up to which entries have taken effect.
 func (f *FSM) AppliedIndex() uint64 { return f.position.applied() }
+
+// Format is the command format that the cluster writes, as applied here. It never
+// falls.
+func (f *FSM) Format() uint16 { return uint16(f.format.Load()) }
 
 // WaitApplied waits until the entry at a log index has taken effect, ctx ends,
 // or the FSM has failed.

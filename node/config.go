@@ -101,6 +101,9 @@ type Config struct {
 	// a node that was away for a short time catches up from the log instead of
 	// from a whole snapshot.
 	TrailingLogs uint64
+	// LogCompactPercent makes a start compact the raft log if more than so much of
+	// its file is free (see CompactLog). 0: never.
+	LogCompactPercent int
 
 	// WriteTimeout bounds one write from the moment it is queued. When it
 	// passes after the write was proposed, the outcome is unknown.
@@ -135,6 +138,9 @@ type Config struct {
 	// NoFsync switches off fsync of the raft log. Only for tests that prove
 	// that it matters: with it, an acknowledged write can be lost.
 	NoFsync bool
+	// NoReadIndex serves every read like a local one. Only for tests that prove
+	// that the tests of freshness notice it.
+	NoReadIndex bool
 
 	// Registerer receives the metrics of the node; nil keeps them private.
 	Registerer prometheus.Registerer
@@ -211,6 +217,9 @@ func (c *Config) Validate() error {
 	}
 	if c.LeaderLease > c.HeartbeatTimeout || c.LeaderLease < 5*time.Millisecond {
 		bad("leader lease is %v: it must lie between 5ms and the heartbeat timeout %v", c.LeaderLease, c.HeartbeatTimeout)
+	}
+	if c.LogCompactPercent < 0 || c.LogCompactPercent > 99 {
+		bad("log-compact-percent is %d: 0 to 99 is possible", c.LogCompactPercent)
 	}
 	if n := len(c.GossipKey); n != 0 && n != 16 && n != 24 && n != 32 {
 		bad("gossip key has %d bytes: 16, 24 or 32 are possible", n)

@@ -35,7 +35,4 @@ var (
 	// ErrMembership means that a change of the membership does not fit the state of
 	// the cluster, for the reason given. Nothing was changed.
 	ErrMembership = errors.New("the change does not fit the state of the cluster")
-	// ErrIncompatible means that a member of the cluster does not understand the
-	// format of a command, so that it must not be written to the log yet.
-	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
 )

@@ -21,7 +21,7 @@ type LogStore struct {
 }
 
 // OpenLogStore opens or makes the log at path. Every StoreLogs call ends with
-// an fdatasync unless noSync is set; observe, if not nil, receives the time
+// an fdatasync of the pages and one of the meta page unless noSync is set; observe, if not nil, receives the time
 // that each one took.
 func OpenLogStore(path string, noSync bool, observe func(time.Duration)) (*LogStore, error) {
 	store, err := raftboltdb.New(raftboltdb.Options{
@@ -54,6 +54,19 @@ func (s *LogStore) StoreLogs(logs []*raft.Log) error {
 
 // StoreLog appends one entry.
 func (s *LogStore) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
+
+// Entries is how many entries the log holds.
+func (s *LogStore) Entries() (uint64, error) {
+	last, err := s.LastIndex()
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	first, err := s.FirstIndex()
+	if err != nil || first == 0 || first > last { // truncated between the two questions
+		return 0, err
+	}
+	return last - first + 1, nil
+}
 
 // IsMonotonic makes raft drop the whole old log when a snapshot is installed.
 // Without it bbolt keeps the entries from before the gap, raft later reads its

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -234,6 +233,8 @@ func (n *Node) addServer(ctx context.Context, id, address string) (index uint64,
 
 // admit adds a node that an operator names, after a look at who is there.
 func (n *Node) admit(ctx context.Context, req MemberRequest) (MemberResponse, error) {
+	n.formatMu.Lock()
+	defer n.formatMu.Unlock()
 	if !req.Force {
 		hello, err := n.client.Hello(ctx, req.ClusterAddr, transport.HelloRequest{NodeID: n.id, ClusterID: n.ClusterID()})
 		switch {
@@ -243,8 +244,8 @@ func (n *Node) admit(ctx context.Context, req MemberRequest) (MemberResponse, er
 			return MemberResponse{}, fmt.Errorf("%w: the node at %s is called %s, not %s", ErrMembership, req.ClusterAddr, hello.NodeID, req.NodeID)
 		case hello.ClusterID != "" && hello.ClusterID != n.ClusterID():
 			return MemberResponse{}, fmt.Errorf("%w: the node at %s belongs to cluster %s: empty its data directory first", ErrMembership, req.ClusterAddr, hello.ClusterID)
-		case hello.CommandFormat < fsm.FormatVersion:
-			return MemberResponse{}, fmt.Errorf("%w: the node at %s understands command format %d, this cluster writes %d: start it with a newer version", ErrMembership, req.ClusterAddr, hello.CommandFormat, fsm.FormatVersion)
+		case hello.CommandFormat < n.fsm.Format():
+			return MemberResponse{}, fmt.Errorf("%w: the node at %s understands command format %d, this cluster writes %d: start it with a newer version", ErrMembership, req.ClusterAddr, hello.CommandFormat, n.fsm.Format())
 		}
 	}
 	index, changed, err := n.addServer(ctx, req.NodeID, req.ClusterAddr)

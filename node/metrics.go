@@ -27,21 +27,21 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}),
 		forwarded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stemedb_forwarded_claims_total",
-			Help: "Claims that this node brought to the leader on behalf of its clients.",
+			Help: "Claims, and other entries such as votes and keys, that this node brought to the leader and whose outcome it learned.",
 		}),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_commit_seconds",
-			Help:    "Time from proposing or forwarding a group of claims until its outcome was known on this node.",
+			Help:    "Time from proposing or forwarding a group of claims or other entries until its outcome was known on this node. Groups whose outcome stayed unknown are not counted.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 		batchClaims: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_commit_batch_claims",
-			Help:    "Claims per group commit on this node.",
+			Help:    "Claims, and other entries such as votes and keys, per group commit on this node. A leader groups what other nodes forward together with its own.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_log_store_sync_seconds",
-			Help:    "Time of one append to the raft log including its fdatasync. The count is the number of syncs.",
+			Help:    "Time of one append of entries to the raft log. Each writes and syncs twice: the pages, then the page that makes them valid.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
 		}),
 	}
@@ -73,6 +73,8 @@ var (
 		"Raft log index up to which this node knows the log to be committed.", nil, nil)
 	descTerm = prometheus.NewDesc("stemedb_raft_term",
 		"Current raft term of this node.", nil, nil)
+	descFormat = prometheus.NewDesc("stemedb_command_format",
+		"Command format that the cluster writes to its log, as this node has applied it. It rises when every member understands a higher one.", nil, nil)
 	descVoters = prometheus.NewDesc("stemedb_cluster_voters",
 		"Voters in the newest raft configuration that this node has. More than half of them must live for the cluster to write.", nil, nil)
 	descVotersAlive = prometheus.NewDesc("stemedb_cluster_voters_alive",
@@ -83,20 +85,15 @@ var (
 		"Bytes that the node's user may still write to the file system of the data directory.", nil, nil)
 	descDiskSize = prometheus.NewDesc("stemedb_disk_size_bytes",
 		"Size of the file system of the data directory.", nil, nil)
-	descDisk = prometheus.NewDesc("stemedb_index_disk_bytes",
-		"Bytes of disk that the local index uses, obsolete files that await deletion included.", nil, nil)
-	descReadAmp = prometheus.NewDesc("stemedb_index_read_amplification",
-		"Sorted runs that a point read of the local index may have to look at.", nil, nil)
-	descCompactions = prometheus.NewDesc("stemedb_index_compactions_total",
-		"Compactions of the local index since the node started.", nil, nil)
 )
 
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm,
-		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDisk, descReadAmp, descCompactions} {
+	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descFormat,
+		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize} {
 		ch <- d
 	}
+	describeStores(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -113,6 +110,7 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descCommit, float64(n.raft.CommitIndex()))
 	gauge(descTerm, float64(n.raft.CurrentTerm()))
+	gauge(descFormat, float64(n.fsm.Format()))
 	leads := 0.0
 	if n.leads() {
 		leads = 1
@@ -147,9 +145,5 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	for state, number := range states {
 		gauge(descNodes, float64(number), string(state))
 	}
-	if m := n.fsm.Metrics(); m != nil {
-		gauge(descDisk, float64(m.DiskSpaceUsage()))
-		gauge(descReadAmp, float64(m.ReadAmp()))
-		ch <- prometheus.MustNewConstMetric(descCompactions, prometheus.CounterValue, float64(m.Compact.Count))
-	}
+	n.collectStores(ch)
 }

@@ -22,14 +22,13 @@ import (
 
 // Node is one running node. Start makes it, Stop ends it.
 type Node struct {
-	cfg       Config
-	id        string
-	key       ed25519.PrivateKey
-	address   string // node-to-node address that the others use
-	ownFormat uint16
-	log       *slog.Logger
-	metrics   *metrics
-	started   time.Time
+	cfg     Config
+	id      string
+	key     ed25519.PrivateKey
+	address string // node-to-node address that the others use
+	log     *slog.Logger
+	metrics *metrics
+	started time.Time
 
 	ctx    context.Context // ends when the node stops
 	cancel context.CancelFunc
@@ -40,7 +39,7 @@ type Node struct {
 	fsm       *fsm.FSM
 	transport *transport.Transport
 	client    *transport.Client
-	raftNet   io.Closer
+	raftNet   *transport.RaftTransport
 	raft      *raft.Raft
 	gossip    *gossip.Gossip
 	tracker   *convergence.Tracker
@@ -53,7 +52,7 @@ type Node struct {
 	lastLeader  atomic.Pointer[string]
 	promised    promise
 	joined      atomic.Bool // the leader has added this node since it started
-	format      atomic.Uint32
+	formatMu    sync.Mutex  // held while the command format or the membership is decided on
 	recovered   atomic.Bool
 	announced   gossip.Meta // what gossip says of this node; only the report loop uses it
 	clusterID   atomic.Pointer[string]
@@ -93,11 +92,10 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, ownFormat: fsm.FormatVersion, metrics: m, started: time.Now(),
+		cfg: cfg, metrics: m, started: time.Now(),
 		leadership: make(chan bool, 16), leaderWatch: newBroadcast(), failed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	n.format.Store(uint32(n.ownFormat))
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -135,7 +133,7 @@ func (n *Node) open() (err error) {
 	if stored := n.storedClusterID(); stored != "" && who.ClusterID != "" && stored != who.ClusterID {
 		return fmt.Errorf("the data directory is that of cluster %s and calls itself %s: a recovery was interrupted; run `stemedb recover` again", stored, who.ClusterID)
 	}
-	if n.logs, err = OpenLogStore(cfg.logPath(), cfg.NoFsync, n.metrics.observeSync); err != nil {
+	if err := n.openLog(); err != nil {
 		return err
 	}
 	n.transport, err = transport.Listen(transport.Config{Addr: cfg.ClusterAddr, Advertise: cfg.AdvertiseHost, TLS: cfg.TLS, ClusterID: n.ClusterID, Logger: n.log})
@@ -229,6 +227,7 @@ func (n *Node) startSync() (err error) {
 // run starts the loops of a node that is open.
 func (n *Node) run() {
 	n.loops.Go(n.watchLeader)
+	n.loops.Go(n.succeedLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
 	n.loops.Go(n.registerKey)
@@ -242,7 +241,7 @@ func (n *Node) run() {
 func (n *Node) meta() gossip.Meta {
 	return gossip.Meta{
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
-		Version: n.cfg.Version, CommandFormat: n.ownFormat, NonVoter: n.nonVoter(),
+		Version: n.cfg.Version, CommandFormat: fsm.FormatVersion, NonVoter: n.nonVoter(),
 	}
 }
 

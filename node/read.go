@@ -97,10 +97,10 @@ func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
 
 // freshIndex returns the log index that proves the wanted freshness.
 func (n *Node) freshIndex(ctx context.Context, c Consistency) (uint64, error) {
-	switch c.Level {
-	case Local:
+	switch {
+	case c.Level == Local || n.cfg.NoReadIndex:
 		return 0, nil
-	case Bounded:
+	case c.Level == Bounded:
 		if index, ok := n.reads.remembered(c.MaxStale); ok {
 			return index, nil
 		}

@@ -80,8 +80,10 @@ func (h rpcHandler) Join(ctx context.Context, req transport.JoinRequest) (transp
 	if n.raft.State() != raft.Leader {
 		return transport.JoinResponse{}, n.notLeader()
 	}
-	if req.CommandFormat < fsm.FormatVersion {
-		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, fsm.FormatVersion)
+	n.formatMu.Lock()
+	defer n.formatMu.Unlock()
+	if format := n.fsm.Format(); req.CommandFormat < format {
+		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, format)
 	}
 	if _, member := n.server(req.NodeID); !member && req.ClusterID != "" {
 		return transport.JoinResponse{}, fmt.Errorf("%w: node %s has data of this cluster and is no member: it was removed; to add it anew, give it an empty data directory", transport.ErrRefused, req.NodeID)

@@ -168,7 +168,7 @@ func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]b
 
 // proposeGroup writes one group to the log as its leader.
 func (n *Node) proposeGroup(ctx context.Context, records [][]byte) (writeReply, error) {
-	response, err := n.propose(ctx, fsm.EncodeWrite(n.unixNow(), records))
+	response, err := n.propose(ctx, fsm.EncodeWrite(n.fsm.Format(), n.unixNow(), records))
 	if err != nil {
 		return writeReply{}, err
 	}
@@ -181,9 +181,6 @@ func (n *Node) proposeGroup(ctx context.Context, records [][]byte) (writeReply, 
 // propose appends one command and waits until the FSM has decided it, ctx
 // ends, or leadership is lost. ErrNoLeader means that it was not appended.
 func (n *Node) propose(ctx context.Context, command []byte) (*fsm.Response, error) {
-	if need, have := fsm.FormatVersion, n.clusterFormat(); need > have {
-		return nil, fmt.Errorf("%w: this node writes format %d, a member understands only %d: upgrade every node", ErrIncompatible, need, have)
-	}
 	var patience time.Duration
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = max(time.Until(deadline), time.Millisecond)

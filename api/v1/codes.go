@@ -63,7 +63,6 @@ const (
 	CodeRecovering         = "recovering"
 	CodeNotReady           = "not_ready"
 	CodeNodeFailed         = "node_failed"
-	CodeIncompatible       = "incompatible_format"
 	CodeMinIndexNotReached = "min_index_not_reached"
 	CodeTimeout            = "timeout"
 	// CodeClientClosed is in access logs only: its client is gone.

@@ -98,6 +98,7 @@ func (p *process) serve(ctx context.Context) error {
 	config.HTTPAdvertise = p.settings.HTTPAdvertise(listening)
 	config.Version, config.Registerer, config.Logger = version.Number(), registry, p.log
 	config.NoFsync = noFsync
+	config.NoReadIndex = noReadIndex
 	config.Shared = limits.shared
 
 	n, signalled, err := p.start(ctx, config)

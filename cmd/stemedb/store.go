@@ -220,7 +220,6 @@ func translate(err error) error {
 		{node.ErrOverloaded, api.ErrOverloaded},
 		{node.ErrStopping, api.ErrStopping},
 		{node.ErrMinIndex, api.ErrMinIndexNotReached},
-		{node.ErrIncompatible, api.ErrIncompatible},
 		{node.ErrLogGap, api.ErrLogGap},
 		{node.ErrNothingNew, api.ErrLogUnchanged},
 		{node.ErrFutureState, api.ErrFutureState},

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,17 +26,24 @@ func recoverNode(c *Cluster, n *Node, flags ...string) (output string, exit int)
 // node's settings.
 func offline(c *Cluster, n *Node, command ...string) (output string, exit int) {
 	c.t.Helper()
-	args := append(slices.Clone(command), "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)
-	cmd := exec.CommandContext(c.t.Context(), Binary(c.t, "stemedb"), args...)
+	line := append([]string{Binary(c.t, "stemedb")}, command...)
+	output, state := runOffline(c, append(line, "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)...)
+	return output, state.ExitCode()
+}
+
+// runOffline runs a command line beside the cluster, and returns what it wrote and
+// how it ended.
+func runOffline(c *Cluster, line ...string) (output string, state *os.ProcessState) {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), line[0], line[1:]...)
 	var out bytes.Buffer
 	cmd.Env = localcluster.CleanEnv()
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
 	var failed *exec.ExitError
-	if err != nil && !errors.As(err, &failed) {
+	if err := cmd.Run(); err != nil && !errors.As(err, &failed) {
 		c.t.Fatal(err)
 	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return out.String(), cmd.ProcessState
 }
 
 // Of three nodes two are destroyed for good. The third becomes a new cluster with

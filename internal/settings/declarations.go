@@ -172,7 +172,7 @@ func logSettings() []Setting {
 func raftSettings(d node.Config) []Setting {
 	return []Setting{
 		{Name: "raft-heartbeat-timeout", Default: d.HeartbeatTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.HeartbeatTimeout }),
-			Help: "How long a follower waits for a sign of the leader before it calls an election (up to twice that). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
+			Help: "How long a follower waits for a sign of the leader before it calls an election (up to three times that; three tenths of it if the leader's process has visibly ended). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
 		{Name: "raft-election-timeout", Default: d.ElectionTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.ElectionTimeout }),
 			Help: "How long a candidate waits for votes before it tries again. At least raft-heartbeat-timeout."},
 		{Name: "raft-leader-lease", Default: d.LeaderLease.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.LeaderLease }),
@@ -185,6 +185,9 @@ func raftSettings(d node.Config) []Setting {
 			Help: "Log entries since the last snapshot that make the next one due. A snapshot lets the log be truncated; it costs hard links, not a copy."},
 		{Name: "trailing-logs", Default: strconv.FormatUint(d.TrailingLogs, 10), Kind: Number, set: unsigned(func(s *Server) *uint64 { return &s.Node.TrailingLogs }),
 			Help: "Log entries that stay after a snapshot, so that a node that was away for a short time needs no snapshot."},
+		{Name: "log-compact-percent", Default: strconv.Itoa(d.LogCompactPercent), Kind: Number,
+			set:  func(s *Server, v string) (err error) { s.Node.LogCompactPercent, err = strconv.Atoi(v); return err },
+			Help: "At a start, rewrites the raft log's file if more than this many percent of it are free, and so gives the space back to the file system. 0: never, since later entries need the space again, and the start waits for the copy, which needs room on the disk."},
 	}
 }
 
