@@ -130,6 +130,8 @@ func kinds() []kind {
 		{v1.CodeTooStale, unavailable, "The data is not fresh enough", 1},
 		{v1.CodeRecovering, unavailable, "The node is recovering", 1},
 		{v1.CodeNotReady, unavailable, "The node is not ready", 1},
+		{v1.CodeDiskUnavailable, unavailable, "The disk of the node is in trouble", 1},
+		{v1.CodeDiskSpaceLow, unavailable, "Too little disk space is free for writes", 5},
 		{v1.CodeNodeFailed, unavailable, "The node has failed", 5},
 		{v1.CodeMinIndexNotReached, unavailable, "The node has not applied min_index in time", 1},
 		{v1.CodeTimeout, timeout, "The request took too long", 1},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/zeebo/blake3"
 
 	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/api/receipt"
@@ -190,7 +191,7 @@ func everyKind(f *fixture) {
 	hash := claim().ContentHash()
 	f.put(signed(claim(), "colleague"))
 	f.record(vote("x", hash, 1), epoch("x", "2026", nil), retraction("x", hash), endorsement("x", "y"),
-		&assertion.Source{Hash: assertion.Hash{1}, Title: "t", Content: "c"}, &assertion.SourceStatus{Source: claim().SourceHash, Retracted: true, Reason: "r"},
+		&assertion.Source{Hash: blake3.Sum256([]byte("c")), Title: "t", Content: "c"}, &assertion.SourceStatus{Source: claim().SourceHash, Retracted: true, Reason: "r"},
 		&assertion.Alias{Name: "a", Canonical: "b"}, &assertion.NodeKey{NodeID: "n1"})
 	f.record(quarantined(), &assertion.Decision{Claim: saying("poison").ContentHash(), Approved: true, Reviewer: "ops", Reason: "r"})
 }

@@ -385,6 +385,7 @@ func calls(t *testing.T) map[string][]call {
 		"GET /v1/lenses":    {{target: "/v1/lenses"}, {target: "/v1/lenses?x"}},
 		"GET /v1/feed":      {{target: "/v1/feed", prepare: everyKind}, {target: "/v1/feed?after=x"}},
 		"GET /v1/watch":     {{target: "/v1/watch?after=0&limit=1"}, {target: "/v1/watch?after=0", prepare: func(f *fixture) { f.store.readErr = api503 }}},
+		"GET /v1/export":    {{target: "/v1/export?subject=x*", prepare: everyKind}, {target: "/v1/export?since=x"}, {target: "/v1/export", prepare: func(f *fixture) { f.store.readErr = api503 }}},
 		"GET /v1/audit/queries": {
 			{target: "/v1/audit/queries", prepare: func(f *fixture) {
 				f.do(http.MethodGet, "/v1/skeptic?"+question, "", "X-Agent-Id: "+strings.Repeat("ab", 32))

@@ -46,6 +46,8 @@ func storeFaults() []storeFault {
 		{ErrLogGap, v1.CodeLogGap, "take a full backup", "after"},
 		{ErrLogUnchanged, v1.CodeLogUnchanged, "nothing needs to be done: the backup before holds everything", ""},
 		{ErrRemoved, v1.CodeNodeRemoved, "ask another node; /readyz and the log of this one say how it is added anew", ""},
+		{ErrDisk, v1.CodeDiskUnavailable, "send the request to another node; this one takes part again when its disk is well", ""},
+		{ErrDiskSpace, v1.CodeDiskSpaceLow, "the operator must make space on the disks; reads work", ""},
 		{ErrFailed, v1.CodeNodeFailed, "ask another node; the operator finds the cause in this node's log", ""},
 		{ErrTooStale, v1.CodeTooStale, "ask again, or allow a larger max_stale, or ask with consistency=local", ""},
 		{ErrMinIndexNotReached, v1.CodeMinIndexNotReached, "ask again, or ask another node; check that min_index came from this cluster", ""},

@@ -148,6 +148,7 @@ func dataRoutes() []route {
 			handler: func(s *Server) echo.HandlerFunc { return s.reading("feed", planFeed) }},
 		{method: http.MethodGet, path: "/v1/diff", handler: simple((*Server).diff), doc: diffDoc()},
 		{method: http.MethodGet, path: "/v1/watch", handler: simple((*Server).watch), doc: watchDoc()},
+		{method: http.MethodGet, path: "/v1/export", handler: simple((*Server).export), doc: exportDoc()},
 		{method: http.MethodGet, path: "/v1/audit/queries", handler: simple((*Server).auditQueries), doc: auditQueriesDoc()},
 		{method: http.MethodGet, path: "/v1/audit/query/:id", handler: simple((*Server).auditQuery), doc: auditQueryDoc()},
 		{method: http.MethodGet, path: "/v1/lenses", handler: simple((*Server).lenses), doc: operation{

@@ -244,6 +244,20 @@ func watchDoc() operation {
 	}
 }
 
+func exportDoc() operation {
+	return operation{
+		id: "export", tag: tagHistory, summary: "Everything signed, as a file that verifies offline",
+		description: "Streams the claims with all signatures, and what else answers rest on, at one log index, as NDJSON: a header, records, a trailer with counts and hashes. An answer that ends without a trailer is not whole. Claims that the content defence hides are left out. docs/export.md has the format.",
+		params: slices.Concat([]paramDoc{
+			{in: inQuery, name: "subject", schema: nameSchema, example: "Semaglutide", description: "Only claims on this subject, or prefix with `*`, and what bears on them."},
+			{in: inQuery, name: "predicate", schema: nameSchema, example: "nausea_rate", description: "Only claims on this predicate, and what bears on them."},
+			{in: inQuery, name: "since", schema: `{"type":"integer","minimum":0}`, example: "0", description: "Only what was committed after this log index, such as that of an earlier export."},
+		}, consistencyParams()),
+		answers: []answerDoc{{http.StatusOK, "The lines of an export.", v1.MediaNDJSON, ""}},
+		codes:   slices.Concat(readCodes(), []string{v1.CodeOverloaded}),
+	}
+}
+
 // watchFilterParams are the filters where they mean something else of a claim as
 // it comes in.
 func watchFilterParams() []paramDoc {

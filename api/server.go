@@ -47,6 +47,7 @@ type Server struct {
 	metrics  *metrics
 	attached atomic.Pointer[attachment]
 	scans    chan struct{}
+	exports  chan struct{} // holds one for each that runs
 	watches  chan struct{}
 	scores   atomic.Pointer[computed[trust.Scores]]
 	model    atomic.Pointer[computed[truth.Model]]
@@ -75,7 +76,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches)}
+	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches), exports: make(chan struct{}, exportSlots)}
 	s.gate.table = auth.NewTable()
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.attached.Store(&attachment{node: config.NodeID})

@@ -14,13 +14,13 @@ type Store interface {
 	// Write makes entries durable and returns what became of each, in order. They
 	// are normalised, valid and, where they are signed, verified.
 	//
-	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping (nothing
+	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrDisk, ErrDiskSpace (nothing
 	// was stored); ErrOutcomeUnknown (any of them may have been).
 	Write(ctx context.Context, caller Caller, entries []assertion.Entry) (WriteResult, error)
 	// Read returns a view of the state that satisfies c; the caller closes it.
 	//
 	// Errors: ErrNoLeader, ErrTooStale, ErrMinIndexNotReached, ErrFutureState,
-	// ErrStopping, ErrFailed.
+	// ErrStopping, ErrDisk, ErrFailed.
 	Read(ctx context.Context, c Consistency) (View, error)
 	// Signers returns who has signed a claim, as far as this node has applied the
 	// log; none if the claim is not there.
@@ -33,7 +33,7 @@ type Store interface {
 	// demote, transfer, snapshot) wherever it belongs; repeating it is safe.
 	//
 	// Errors: ErrNoMember, ErrQuorumAtRisk, ErrMembership, ErrNoLeader,
-	// ErrStopping, ErrRemoved (nothing was changed); ErrOutcomeUnknown.
+	// ErrStopping, ErrRemoved, ErrDisk (nothing was changed); ErrOutcomeUnknown.
 	ChangeMembers(ctx context.Context, caller Caller, action string, c v1.ClusterChange) (v1.ClusterChanged, error)
 	// Autopilot is the leader's judgement of the members. Errors: ErrNoLeader,
 	// ErrStopping, ErrRemoved.
@@ -131,8 +131,9 @@ type History interface {
 	// Contested returns up to limit questions of several values, about the most
 	// contested first, and the cursor of the next page.
 	Contested(cursor string, limit int) (questions []assertion.Question, next string, err error)
-	// Feed returns up to limit events after a position of the log.
-	Feed(after assertion.Position, limit int) ([]assertion.Event, error)
+	// Feed returns up to limit events after a position of the log, of some kinds if
+	// any are named.
+	Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error)
 }
 
 // Caller is who asked for a write.
@@ -255,6 +256,10 @@ var (
 	ErrLogGap = errors.New("the log does not continue that backup")
 	// ErrLogUnchanged: there is no entry after the one that was named.
 	ErrLogUnchanged = errors.New("there is nothing new in the log")
+	// ErrDisk: the disk of the node hangs or fails.
+	ErrDisk = errors.New("the disk of the node is in trouble")
+	// ErrDiskSpace: too little is free on the disks for further writes.
+	ErrDiskSpace = errors.New("too little disk space is free for writes")
 	// ErrNotFound: what is asked for is not there.
 	ErrNotFound = errors.New("not found")
 	// ErrBadCursor: the cursor is not one of this query.

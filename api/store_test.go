@@ -41,6 +41,7 @@ type store struct {
 	callers []api.Caller
 
 	assertErr, readErr error
+	feedErr            error
 	membersErr         error
 	cut                error // ends the stream of a backup
 	demands            []api.Consistency
@@ -239,6 +240,13 @@ func (v view) Contested(cursor string, limit int) ([]assertion.Question, string,
 		err = api.ErrBadCursor
 	}
 	return questions, next, err
+}
+
+func (v view) Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error) {
+	if v.store.feedErr != nil {
+		return nil, v.store.feedErr
+	}
+	return v.View.Feed(after, limit, kinds...)
 }
 
 func (v view) Get(h assertion.Hash) (*assertion.Claim, error) {

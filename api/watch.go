@@ -30,7 +30,8 @@ const (
 	// heartbeat is the longest silence of a watch; proxies and clients take a
 	// longer one for a dead connection.
 	heartbeat = 15 * time.Second
-	// watchWrite bounds how long a client may take to accept what it is sent.
+	// watchWrite bounds how long a client may take to accept a piece of what it is
+	// sent.
 	watchWrite = 20 * time.Second
 )
 
@@ -349,19 +350,22 @@ func (w *watch) send(name, id string, data any) error {
 	return nil
 }
 
-// flush sends what is queued. The server's time-out for whole answers does not
-// fit one without an end, so each piece has its own.
-func (w *watch) flush() error {
-	if err := w.control.SetWriteDeadline(time.Now().Add(watchWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+// flush sends what is queued.
+func (w *watch) flush() error { return push(w.echo, w.control, &w.buf) }
+
+// push sends a piece of a long answer and empties it. The server's time-out for
+// whole answers does not fit one that may take longer, so each piece has its own.
+func push(c echo.Context, control *http.ResponseController, piece *bytes.Buffer) error {
+	if err := control.SetWriteDeadline(time.Now().Add(watchWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	if w.buf.Len() > 0 {
-		if _, err := w.echo.Response().Write(w.buf.Bytes()); err != nil {
+	if piece.Len() > 0 {
+		if _, err := c.Response().Write(piece.Bytes()); err != nil {
 			return err
 		}
-		w.buf.Reset()
+		piece.Reset()
 	}
-	if err := w.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	return nil

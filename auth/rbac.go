@@ -89,6 +89,7 @@ func accesses() map[string]Access {
 		"GET /v1/audit/query/:id":                      Admin,
 		"GET /v1/cluster/autopilot":                    Admin,
 		"GET /v1/cluster/backup":                       Admin, // holds everything, hashes of keys included
+		"GET /v1/export":                               Admin, // of everything, at the cost of one read
 		"GET /v1/keys":                                 Admin,
 		"PATCH /v1/keys/:id":                           Admin,
 		"POST /v1/admin/gold":                          Admin,

@@ -59,6 +59,11 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 		stream.take(endpoint, resp)
 		return nil
 	}
+	if stream, ok := out.(*io.ReadCloser); ok && resp.StatusCode/100 == 2 {
+		c.noteIndex(resp.Header.Get(v1.HeaderIndex))
+		*stream = resp.Body
+		return nil
+	}
 	defer resp.Body.Close()
 	body, err := readAnswer(resp)
 	if errors.Is(err, errAnswerTooLarge) {

@@ -88,6 +88,29 @@ func (c *Client) SetSeeds(ctx context.Context, s *assertion.Seeds) (*v1.AssertRe
 	return c.put(ctx, "/v1/trust/seeds", s)
 }
 
+// ExportQuery selects what an export holds; the zero value is everything.
+type ExportQuery struct {
+	// Subject is exact, or a prefix if it ends in *.
+	Subject, Predicate string
+	// Since leaves out what was committed up to and with this log index.
+	Since       uint64
+	Consistency Consistency
+}
+
+// Export opens an export, the lines that docs/export.md describes; the caller
+// reads it to its end and closes it. Whether it is whole shows its last line.
+func (c *Client) Export(ctx context.Context, q ExportQuery) (io.ReadCloser, error) {
+	v := c.values(Query{Subject: q.Subject, Predicate: q.Predicate, Consistency: q.Consistency})
+	if q.Since > 0 {
+		v.Set("since", strconv.FormatUint(q.Since, 10))
+	}
+	var body io.ReadCloser
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/export", query: v}, &body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
 // Constraints returns what a subject must use, must not use and requires.
 func (c *Client) Constraints(ctx context.Context, q Query) (*v1.ConstraintsResponse, error) {
 	return get[v1.ConstraintsResponse](ctx, c, "/v1/constraints", c.values(q))

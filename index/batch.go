@@ -125,7 +125,7 @@ func (b *Batch) Applied() Applied { return b.head.applied }
 func (b *Batch) SetApplied(a Applied) { b.head.applied = a }
 
 // Digest is the digest of the records as if the batch were committed now.
-func (b *Batch) Digest() assertion.Hash { return b.head.digest.sum() }
+func (b *Batch) Digest() assertion.Hash { return b.head.digest.Sum() }
 
 // Count is the number of claims as if the batch were committed now.
 func (b *Batch) Count() uint64 { return b.head.count }
@@ -300,11 +300,11 @@ func (b *Batch) create(s *storedClaim) error {
 }
 
 // forget takes a stored claim out of the digest, before a change to it.
-func (b *Batch) forget(s *storedClaim) { b.head.digest.remove(b.db.writer.elements.claim(&s.claim)) }
+func (b *Batch) forget(s *storedClaim) { b.head.digest.Remove(b.db.writer.elements.claim(&s.claim)) }
 
 // save writes a stored claim and puts it into the digest.
 func (b *Batch) save(s *storedClaim) error {
-	b.head.digest.add(b.db.writer.elements.claim(&s.claim))
+	b.head.digest.Add(b.db.writer.elements.claim(&s.claim))
 	raw, err := s.encode()
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func identity(e assertion.Entry, record []byte) assertion.Hash {
 
 // append writes an entry and the keys that find it.
 func (b *Batch) append(e assertion.Entry, record []byte, s seq, at uint64, authority string) error {
-	b.head.digest.add(b.db.writer.entries.entry(e.Kind(), record, authority))
+	b.head.digest.Add(b.db.writer.entries.entry(e.Kind(), record, authority))
 	for _, k := range lookups(e, s) {
 		if err := b.recall.Set(k, nil, nil); err != nil {
 			return err

@@ -3,25 +3,32 @@ package index
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/stemedb/stemedb/assertion"
 )
 
-// Feed returns up to limit events after a position, in log order. What was
+// Feed returns up to limit events after a position, in log order, of some kinds
+// if any are named. What was
 // there before a position never changes, so that a reader who continues from
 // the last event's position, on whatever node, misses and repeats nothing. A
 // claim that the content defence hides is no event; the decision that shows it
 // is one, and from then on it is also found at its own position.
-func (v *View) Feed(after assertion.Position, limit int) ([]assertion.Event, error) {
-	return v.events(after, limit, false)
+func (v *View) Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error) {
+	return v.events(after, limit, false, kinds)
 }
 
 // events are those of Feed, or with all also what that conceals.
-func (v *View) events(after assertion.Position, limit int, all bool) (events []assertion.Event, err error) {
+func (v *View) events(after assertion.Position, limit int, all bool, kinds []assertion.Kind) (events []assertion.Event, err error) {
 	from := newSeq(after)
-	claims, err := v.after(spaceClaim, from)
+	wanted := func(k assertion.Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, k) }
+	first := from
+	if !wanted(assertion.KindAssertion) {
+		first = seq(bytes.Repeat([]byte{0xff}, seqLen)) // no claim is after it
+	}
+	claims, err := v.after(spaceClaim, first)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +44,10 @@ func (v *View) events(after assertion.Position, limit int, all bool) (events []a
 		it := entries
 		if claim {
 			it = claims
+		}
+		if !claim && !wanted(kindOf(it.Value())) {
+			it.Next()
+			continue
 		}
 		s, err := seqAtEnd(append([]byte{0}, it.Key()...))
 		if err != nil {

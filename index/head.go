@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/stemedb/stemedb/internal/lthash"
 )
 
 // Applied is the last log entry that the index holds the effect of.
@@ -44,7 +46,7 @@ type head struct {
 	format  uint16 // of commands, as the cluster writes them
 	count   uint64
 	pending uint64 // quarantined claims that nobody has decided on
-	digest  digest
+	digest  lthash.State
 }
 
 // write puts the head into a batch. The cluster's name and command format
@@ -93,13 +95,13 @@ func (d *DB) readHead(r pebble.Reader) (h head, err error) {
 	if h.pending, err = d.readCount(r, keyPending); err != nil && !errors.Is(err, pebble.ErrNotFound) {
 		return h, err // an index from before there was a quarantine has none
 	}
-	if raw, err = d.get(r, keyDigest); err == nil && len(raw) != digestBytes {
-		err = fmt.Errorf("%d bytes, not %d", len(raw), digestBytes)
+	if raw, err = d.get(r, keyDigest); err == nil && len(raw) != lthash.Bytes {
+		err = fmt.Errorf("%d bytes, not %d", len(raw), lthash.Bytes)
 	}
 	if err != nil {
 		return h, d.explain(fmt.Errorf("%w: the digest state: %w", ErrCorrupt, err))
 	}
-	h.digest = digest(raw)
+	h.digest = lthash.State(raw)
 	return h, nil
 }
 

@@ -111,6 +111,14 @@ func encodeEntry(k assertion.Kind, at uint64, record []byte, authority string) [
 	return append(b, record...)
 }
 
+// kindOf is the kind of an encoded entry, 0 of what is none.
+func kindOf(b []byte) assertion.Kind {
+	if len(b) < entryHead {
+		return 0
+	}
+	return assertion.Kind(b[1])
+}
+
 func decodeEntry(s seq, b []byte) (r assertion.Recorded[assertion.Entry], err error) {
 	if len(b) < entryHead || b[0] != storedVersion && b[0] != authorizedVersion {
 		return r, fmt.Errorf("%w: entry %x has no known form", ErrCorrupt, s)

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/lthash"
 )
 
 var testKeys = func() []ed25519.PrivateKey {
@@ -170,10 +171,10 @@ func (h *history) check(t *rapid.T) {
 	if v.Count() != uint64(len(h.claims)) {
 		t.Fatalf("count %d, want %d", v.Count(), len(h.claims))
 	}
-	var state digest
+	var state lthash.State
 	elements := newExpander(claimContext)
 	for _, c := range h.claims {
-		state.add(elements.claim(c))
+		state.Add(elements.claim(c))
 		got, err := v.Get(c.Hash)
 		if err != nil {
 			t.Fatal(err)
@@ -182,7 +183,7 @@ func (h *history) check(t *rapid.T) {
 			t.Fatalf("claim %s: %+v, want %+v", c.Hash, got, c)
 		}
 	}
-	if v.Digest() != state.sum() {
+	if v.Digest() != state.Sum() {
 		t.Fatal("the running digest differs from that of the records")
 	}
 	at := rapid.OneOf(rapid.Just(uint64(testNow)), rapid.Uint64Range(testNow-400, testNow+10_000_000)).Draw(t, "at")

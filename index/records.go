@@ -9,7 +9,7 @@ import (
 // content defence hides, and API keys. Claims come with their findings and the
 // present state of their review.
 func (v *View) Records(after assertion.Position, limit int) ([]assertion.Event, error) {
-	return v.events(after, limit, true)
+	return v.events(after, limit, true, nil)
 }
 
 // Decided reports whether there is an entry of the same kind on the same thing,

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/lthash"
 )
 
 // operation is one entry of a log.
@@ -37,8 +38,8 @@ func applyOne(t *rapid.T, b *Batch, o operation) Outcome {
 
 // digestOfRecords makes the digest anew from what is stored, and counts the claims
 // that wait for a review.
-func digestOfRecords(t *rapid.T, v *View) (digest, uint64) {
-	var d digest
+func digestOfRecords(t *rapid.T, v *View) (lthash.State, uint64) {
+	var d lthash.State
 	pending := uint64(0)
 	ce, ee := newExpander(claimContext), newExpander(entryContext)
 	for _, space := range []byte{spaceClaim, spaceEntry, spaceWork} {
@@ -54,7 +55,7 @@ func digestOfRecords(t *rapid.T, v *View) (digest, uint64) {
 				if s.claim.Review == assertion.ReviewPending {
 					pending++
 				}
-				d.add(ce.claim(&s.claim))
+				d.Add(ce.claim(&s.claim))
 			case spaceEntry:
 				r, err := decodeEntry(seq(k[1:]), raw)
 				if err != nil {
@@ -64,9 +65,9 @@ func digestOfRecords(t *rapid.T, v *View) (digest, uint64) {
 					continue
 				}
 				rec, _ := r.Entry.MarshalBinary()
-				d.add(ee.entry(r.Entry.Kind(), rec, r.Authority))
+				d.Add(ee.entry(r.Entry.Kind(), rec, r.Authority))
 			case spaceWork:
-				d.add(ee.entry(assertion.KindAdmitted, k, string(raw)))
+				d.Add(ee.entry(assertion.KindAdmitted, k, string(raw)))
 			}
 		}
 		it.Close()
@@ -148,7 +149,7 @@ func TestReplaysLeadToTheSame(t *testing.T) {
 				if err != nil || uint64(len(list)) != pending || v.Pending() != pending {
 					t.Fatalf("pending %d list %d counter %d", pending, len(list), v.Pending())
 				}
-				if d.sum() != v.Digest() {
+				if d.Sum() != v.Digest() {
 					t.Fatal("digest differs from records")
 				}
 				s := remembered(t, v) + v.Digest().String()

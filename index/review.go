@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/lthash"
 )
 
 // judgeDecision wants a claim that was quarantined. The decision that counts
@@ -209,12 +210,12 @@ func (b *Batch) spend(a *assertion.Admission, at uint64) (Outcome, error) {
 	if err := b.forgetWork(at); err != nil {
 		return 0, err
 	}
-	b.head.digest.add(b.workElement(k, tag))
+	b.head.digest.Add(b.workElement(k, tag))
 	return Created, b.recall.Set(k, tag, nil)
 }
 
 // workElement is what the digest has of a proof of work.
-func (b *Batch) workElement(k, tag []byte) *element {
+func (b *Batch) workElement(k, tag []byte) *lthash.Element {
 	return b.db.writer.entries.entry(assertion.KindAdmitted, k, string(tag))
 }
 
@@ -243,7 +244,7 @@ func (b *Batch) forgetWork(at uint64) error {
 		return b.db.explain(err)
 	}
 	for i, k := range old {
-		b.head.digest.remove(b.workElement(k, tags[i]))
+		b.head.digest.Remove(b.workElement(k, tags[i]))
 		if err := b.recall.Delete(k, nil); err != nil {
 			return err
 		}

@@ -96,33 +96,6 @@ func TestRemovingWhatWasNeverAddedIsNoticed(t *testing.T) {
 	}
 }
 
-func TestTheDigestIgnoresOrderAndForgetsWhatIsRemoved(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		records := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 1, 8), 0, 8).Draw(t, "records")
-		extra := rapid.SliceOfN(rapid.Byte(), 1, 8).Draw(t, "extra")
-		var a, b digest
-		elements := newExpander("test")
-		newElement := func(record []byte) *element {
-			elements.record = record
-			return elements.expand()
-		}
-		for _, r := range records {
-			a.add(newElement(r))
-		}
-		b.add(newElement(extra))
-		for _, r := range rapid.Permutation(records).Draw(t, "order") {
-			b.add(newElement(r))
-		}
-		if a.sum() == b.sum() {
-			t.Fatal("an element more makes no difference")
-		}
-		b.remove(newElement(extra))
-		if a.sum() != b.sum() {
-			t.Fatal("order or a removed element makes a difference")
-		}
-	})
-}
-
 func FuzzDecodeBucket(f *testing.F) {
 	var b bucket
 	b.tiers[2].voices = 3

@@ -102,7 +102,7 @@ func (v *View) Count() uint64 { return v.head.count }
 
 // Digest is the set digest of all records; two indexes with the same records
 // have the same digest, whatever logs they came through.
-func (v *View) Digest() assertion.Hash { return v.head.digest.sum() }
+func (v *View) Digest() assertion.Hash { return v.head.digest.Sum() }
 
 // Get returns the claim with a hash, or ErrNotFound.
 func (v *View) Get(h assertion.Hash) (*assertion.Claim, error) {

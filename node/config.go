@@ -135,6 +135,14 @@ type Config struct {
 	// gossip, by a number that is the same on all nodes.
 	Shared map[byte]gossip.Shared
 
+	// DiskTimeout is how long a write to the disk may take until the disk counts as
+	// hung: the node then refuses writes and cuts itself off from the others, so
+	// that another one leads, until writes complete again. 0: never.
+	DiskTimeout time.Duration
+	// MinFreeDisk is how many bytes must be free on the disk of the data directory.
+	// A leader with less hands over, or refuses writes; 0: no minimum.
+	MinFreeDisk uint64
+
 	// NoFsync switches off fsync of the raft log. Only for tests that prove
 	// that it matters: with it, an acknowledged write can be lost.
 	NoFsync bool
@@ -174,6 +182,8 @@ func DefaultConfig() Config {
 		BackupRate:        16 << 20,
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
+		DiskTimeout:       5 * time.Second,
+		MinFreeDisk:       256 << 20,
 	}
 }
 
@@ -221,6 +231,9 @@ func (c *Config) Validate() error {
 	if c.LogCompactPercent < 0 || c.LogCompactPercent > 99 {
 		bad("log-compact-percent is %d: 0 to 99 is possible", c.LogCompactPercent)
 	}
+	if c.DiskTimeout < 0 || c.DiskTimeout > 0 && c.DiskTimeout < 100*time.Millisecond {
+		bad("disk timeout is %v: at least 100ms is possible, or 0 to take no disk for hung", c.DiskTimeout)
+	}
 	if n := len(c.GossipKey); n != 0 && n != 16 && n != 24 && n != 32 {
 		bad("gossip key has %d bytes: 16, 24 or 32 are possible", n)
 	}
@@ -254,4 +267,5 @@ func (c *Config) lockPath() string     { return filepath.Join(c.DataDir, "LOCK")
 func (c *Config) identityPath() string { return filepath.Join(c.DataDir, "node.json") }
 func (c *Config) keyPath() string      { return filepath.Join(c.DataDir, "node.key") }
 func (c *Config) logPath() string      { return filepath.Join(c.DataDir, "raft.db") }
+func (c *Config) probePath() string    { return filepath.Join(c.DataDir, "disk-probe") }
 func (c *Config) statePath() string    { return filepath.Join(c.DataDir, "state") }

@@ -24,6 +24,12 @@ var (
 	ErrFutureState = errors.New("that state lies in the future")
 	// ErrFailed means that the node's state is damaged and nothing is served.
 	ErrFailed = errors.New("the node has failed")
+	// ErrDisk means that the disk of this node's data directory hangs or fails. The
+	// write was not proposed, the read was not answered; other nodes may do both.
+	ErrDisk = errors.New("the disk of the node is in trouble")
+	// ErrDiskSpace means that too little is free on the disks for further writes.
+	// Nothing was proposed.
+	ErrDiskSpace = errors.New("too little disk space is free for writes")
 	// ErrRemoved means that this node was removed from the cluster and serves
 	// nothing any more.
 	ErrRemoved = errors.New("this node was removed from the cluster")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/stemedb/stemedb/sync/gossip"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -71,13 +72,14 @@ func answered(response MemberResponse, err error) (MemberResponse, error) {
 // leader, or at the node that it is about. Repeating it changes nothing more.
 //
 // Errors: ErrNoMember, ErrQuorumAtRisk, ErrMembership (a guard refused it; most
-// give way to Force), ErrNoLeader, ErrStopping, ErrRemoved (nothing was changed);
+// give way to Force), ErrNoLeader, ErrStopping, ErrRemoved, ErrDisk (nothing was
+// changed);
 // ErrOutcomeUnknown (it may have been).
 func (n *Node) ChangeMembers(ctx context.Context, req MemberRequest) (MemberResponse, error) {
 	if n.stopping.Load() {
 		return MemberResponse{}, ErrStopping
 	}
-	if err := n.removal.err(); err != nil {
+	if err := errors.Join(n.removal.err(), n.disk.err()); err != nil {
 		return MemberResponse{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
@@ -396,6 +398,9 @@ func (n *Node) successor(req MemberRequest) (raft.Server, error) {
 	}
 	if err := n.caughtUp(req.NodeID, readyLag); err != nil && !req.Force {
 		return raft.Server{}, err
+	}
+	if disk := n.seen()[req.NodeID].Disk; disk != gossip.DiskOK && !req.Force {
+		return raft.Server{}, fmt.Errorf("%w: the disk of %s is %s: choose another voter", ErrMembership, req.NodeID, diskName(disk))
 	}
 	return target, nil
 }

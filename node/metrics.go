@@ -17,6 +17,7 @@ type metrics struct {
 	commitSeconds prometheus.Histogram
 	batchClaims   prometheus.Histogram
 	syncSeconds   prometheus.Histogram
+	diskTroubles  prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -44,11 +45,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time of one append of entries to the raft log. Each writes and syncs twice: the pages, then the page that makes them valid.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
 		}),
+		diskTroubles: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stemedb_disk_troubles_total",
+			Help: "Times that the disk of the data directory began to hang or to fail since the node started.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.leaderChanges, m.forwarded, m.commitSeconds, m.batchClaims, m.syncSeconds} {
+	for _, c := range []prometheus.Collector{m.leaderChanges, m.forwarded, m.commitSeconds, m.batchClaims, m.syncSeconds, m.diskTroubles} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -85,12 +90,20 @@ var (
 		"Bytes that the node's user may still write to the file system of the data directory.", nil, nil)
 	descDiskSize = prometheus.NewDesc("stemedb_disk_size_bytes",
 		"Size of the file system of the data directory.", nil, nil)
+	descDiskLow = prometheus.NewDesc("stemedb_disk_low",
+		"1 while less than the minimum is free on the file system of the data directory, else 0.", nil, nil)
+	descDiskMinFree = prometheus.NewDesc("stemedb_disk_min_free_bytes",
+		"The minimum of free bytes below which writes are refused; 0 is none.", nil, nil)
+	descDiskUnavailable = prometheus.NewDesc("stemedb_disk_unavailable",
+		"1 while the disk of the data directory hangs or fails and the node takes part in nothing, else 0.", nil, nil)
+	descDiskWaiting = prometheus.NewDesc("stemedb_disk_write_waiting_seconds",
+		"For how long the oldest write to the raft log, or probe of the disk, has been under way; 0 if none is.", nil, nil)
 )
 
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descFormat,
-		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize} {
+		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDiskLow, descDiskMinFree, descDiskUnavailable, descDiskWaiting} {
 		ch <- d
 	}
 	describeStores(ch)
@@ -111,20 +124,17 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	gauge(descCommit, float64(n.raft.CommitIndex()))
 	gauge(descTerm, float64(n.raft.CurrentTerm()))
 	gauge(descFormat, float64(n.fsm.Format()))
-	leads := 0.0
-	if n.leads() {
-		leads = 1
+	gauge(descIsLeader, indicator(n.leads()))
+	gauge(descDigestAgrees, indicator(!n.tracker.Status().Minority))
+	disk := n.disk.view()
+	if disk.size > 0 {
+		gauge(descDiskFree, float64(disk.free))
+		gauge(descDiskSize, float64(disk.size))
 	}
-	gauge(descIsLeader, leads)
-	agrees := 1.0
-	if n.tracker.Status().Minority {
-		agrees = 0
-	}
-	gauge(descDigestAgrees, agrees)
-	if free, size, err := diskSpace(n.cfg.DataDir); err == nil {
-		gauge(descDiskFree, float64(free))
-		gauge(descDiskSize, float64(size))
-	}
+	gauge(descDiskLow, indicator(disk.low))
+	gauge(descDiskMinFree, float64(n.cfg.MinFreeDisk))
+	gauge(descDiskUnavailable, indicator(disk.trouble != nil))
+	gauge(descDiskWaiting, disk.waiting.Seconds())
 	states := map[gossip.State]int{gossip.Alive: 0, gossip.Dead: 0, gossip.Left: 0}
 	alive := map[string]bool{}
 	for _, member := range n.gossip.Members() {
@@ -146,4 +156,12 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 		gauge(descNodes, float64(number), string(state))
 	}
 	n.collectStores(ch)
+}
+
+// indicator is a condition as a gauge has it.
+func indicator(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
 }

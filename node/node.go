@@ -35,6 +35,7 @@ type Node struct {
 	loops  sync.WaitGroup
 
 	lock      io.Closer
+	disk      *diskWatch
 	logs      *LogStore
 	fsm       *fsm.FSM
 	transport *transport.Transport
@@ -61,6 +62,7 @@ type Node struct {
 	pilot       atomic.Pointer[pilot] // while this node leads
 	holds       holds
 	removal     removal
+	noRoom      atomic.Pointer[error] // what writes are refused with for want of space
 
 	backingUp atomic.Bool
 	stopping  atomic.Bool
@@ -112,6 +114,9 @@ func (n *Node) open() (err error) {
 	if interruptedRestore(cfg) {
 		return fmt.Errorf("%w: run it again; or empty %s to start anew", ErrInterruptedRestore, cfg.DataDir)
 	}
+	if err := probeDisk(cfg.probePath(), probeBytes); err != nil {
+		return fmt.Errorf("the disk of the data directory cannot be written: make space, or mend it: %w", err)
+	}
 	who, err := resolveIdentity(cfg)
 	if err != nil {
 		return err
@@ -136,6 +141,9 @@ func (n *Node) open() (err error) {
 	if err := n.openLog(); err != nil {
 		return err
 	}
+	n.disk = newDiskWatch(cfg, time.Now)
+	n.disk.turned = n.diskTurned
+	n.logs.watch = n.disk
 	n.transport, err = transport.Listen(transport.Config{Addr: cfg.ClusterAddr, Advertise: cfg.AdvertiseHost, TLS: cfg.TLS, ClusterID: n.ClusterID, Logger: n.log})
 	if err != nil {
 		return fmt.Errorf("listen for the other nodes: %w", err)
@@ -226,7 +234,9 @@ func (n *Node) startSync() (err error) {
 
 // run starts the loops of a node that is open.
 func (n *Node) run() {
+	n.disk.start()
 	n.loops.Go(n.watchLeader)
+	n.loops.Go(n.watchSpace)
 	n.loops.Go(n.succeedLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
@@ -241,7 +251,7 @@ func (n *Node) run() {
 func (n *Node) meta() gossip.Meta {
 	return gossip.Meta{
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
-		Version: n.cfg.Version, CommandFormat: fsm.FormatVersion, NonVoter: n.nonVoter(),
+		Version: n.cfg.Version, CommandFormat: fsm.FormatVersion, NonVoter: n.nonVoter(), Disk: n.disk.view().state(),
 	}
 }
 

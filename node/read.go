@@ -39,7 +39,7 @@ type Consistency struct {
 // Read returns a view of the state that satisfies c. The caller closes it.
 //
 // Errors: ErrNoLeader or ErrTooStale if freshness could not be proved in time,
-// ErrMinIndex if the wanted index was not applied in time, ErrFutureState if
+// ErrDisk if this node is cut off for its disk, ErrMinIndex if the wanted index was not applied in time, ErrFutureState if
 // KnownAt lies ahead, ErrRemoved, ErrFailed if the state is damaged.
 func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 	if err := n.removal.err(); err != nil {
@@ -97,10 +97,14 @@ func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
 
 // freshIndex returns the log index that proves the wanted freshness.
 func (n *Node) freshIndex(ctx context.Context, c Consistency) (uint64, error) {
-	switch {
-	case c.Level == Local || n.cfg.NoReadIndex:
+	if c.Level == Local || n.cfg.NoReadIndex {
 		return 0, nil
-	case c.Level == Bounded:
+	}
+	if err := n.disk.err(); err != nil { // this node is cut off from the leader
+		return 0, err
+	}
+	switch c.Level {
+	case Bounded:
 		if index, ok := n.reads.remembered(c.MaxStale); ok {
 			return index, nil
 		}

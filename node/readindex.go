@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -99,9 +100,11 @@ func (r *readIndexer) drain() { r.stop.Wait() }
 func (n *Node) fetchReadIndex() (uint64, error) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.ReadTimeout)
 	defer cancel()
+	ctx, unguard := n.disk.guard(ctx)
+	defer unguard()
 	for {
 		changed := n.leaderWatch.changed()
-		if err := n.removal.err(); err != nil {
+		if err := errors.Join(n.removal.err(), n.disk.err()); err != nil {
 			return 0, err
 		}
 		index, err := n.tryReadIndex(ctx)

@@ -153,7 +153,9 @@ func wireError(err error) error {
 		return fmt.Errorf("%w: %w", transport.ErrOutcomeUnknown, err)
 	case errors.Is(err, ErrOverloaded):
 		return fmt.Errorf("%w: %w", transport.ErrOverloaded, err)
-	case errors.Is(err, ErrNoLeader), errors.Is(err, ErrStopping):
+	case errors.Is(err, ErrDiskSpace):
+		return fmt.Errorf("%w: %w", transport.ErrNoSpace, err)
+	case errors.Is(err, ErrNoLeader), errors.Is(err, ErrStopping), errors.Is(err, ErrDisk):
 		return fmt.Errorf("%w: %w", transport.ErrNotLeader, err)
 	default:
 		return err

@@ -60,7 +60,7 @@ func (n *Node) standIn(ctx context.Context, leader raft.Server, cause error) {
 	if _, err := n.client.Hello(again, string(leader.Address), transport.HelloRequest{NodeID: n.id, ClusterID: n.ClusterID()}); !errors.Is(err, transport.ErrUnreachable) {
 		return
 	}
-	if ctx.Err() != nil || n.raft.State() != raft.Follower || n.stopping.Load() {
+	if ctx.Err() != nil || n.raft.State() != raft.Follower || n.stopping.Load() || n.disk.err() != nil {
 		return
 	}
 	n.log.Info("the leader's process has ended: standing for election", "leader", string(leader.ID), "error", cause)

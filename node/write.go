@@ -29,7 +29,8 @@ type WriteResult struct {
 // be normalised, validated and, where they are signed, verified. Entries of one
 // call may end in several commands: each is decided by itself.
 //
-// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrRemoved (nothing was proposed),
+// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrRemoved, ErrDisk, ErrDiskSpace
+// (nothing was proposed),
 // ErrOutcomeUnknown (some entries may have taken effect; repeat the call).
 func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.Entry) (WriteResult, error) {
 	records := make([][]byte, len(entries))
@@ -46,7 +47,7 @@ func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.En
 // submit runs encoded entries through the group commit. Parts of a large write
 // are queued together, so that they follow each other through the log.
 func (n *Node) submit(ctx context.Context, caller Caller, records [][]byte) (WriteResult, error) {
-	if err := n.removal.err(); err != nil {
+	if err := errors.Join(n.removal.err(), n.disk.err(), n.room(records)); err != nil {
 		return WriteResult{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
@@ -90,6 +91,8 @@ func (n *Node) commitGroup(group []*writeRequest) writeReply {
 	// proposed.
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.WriteTimeout-n.cfg.WriteTimeout/5)
 	defer cancel()
+	ctx, unguard := n.disk.guard(ctx)
+	defer unguard()
 	claims := 0
 	for _, req := range group {
 		claims += len(req.records)
@@ -129,7 +132,7 @@ func (n *Node) route(ctx context.Context, group []*writeRequest, records [][]byt
 // attempt tries once. Its error is ErrNoLeader exactly if the group was
 // certainly not proposed and may be tried again.
 func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]byte) (writeReply, error) {
-	if err := n.removal.err(); err != nil {
+	if err := errors.Join(n.removal.err(), n.disk.err()); err != nil {
 		return writeReply{}, err
 	}
 	if n.raft.State() == raft.Leader {
@@ -154,6 +157,8 @@ func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]b
 		return writeReply{}, fmt.Errorf("%w: forward to %s: %w", ErrNoLeader, id, err)
 	case errors.Is(err, transport.ErrOverloaded):
 		return writeReply{}, fmt.Errorf("%w at the leader %s", ErrOverloaded, id)
+	case errors.Is(err, transport.ErrNoSpace):
+		return writeReply{}, fmt.Errorf("%w: forward to the leader %s: %w", ErrDiskSpace, id, err)
 	case errors.Is(err, transport.ErrWrongCluster), errors.Is(err, transport.ErrRefused):
 		return writeReply{}, fmt.Errorf("forward to the leader %s: %w", id, err)
 	default:

@@ -62,6 +62,8 @@ const (
 	CodeTooStale           = "too_stale"
 	CodeRecovering         = "recovering"
 	CodeNotReady           = "not_ready"
+	CodeDiskUnavailable    = "disk_unavailable"
+	CodeDiskSpaceLow       = "disk_space_low"
 	CodeNodeFailed         = "node_failed"
 	CodeMinIndexNotReached = "min_index_not_reached"
 	CodeTimeout            = "timeout"

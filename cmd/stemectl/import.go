@@ -1,16 +1,21 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/stemedb/stemedb/api/export"
 	"github.com/stemedb/stemedb/client"
 	"github.com/stemedb/stemedb/internal/claimimport"
 )
@@ -32,11 +37,16 @@ func importCommand(a *app) *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Turn the rows of a CSV, TSV or NDJSON file (- for standard input) into signed claims",
-		Long: `Turn the rows of a table into signed claims. Every source signs with a key of its own from the keyring, made at the first use;
+		Short: "Take in an export, or turn the rows of a CSV, TSV or NDJSON file into signed claims (- for standard input)",
+		Long: `An export, which "stemectl export" wrote, is known by its first line: it is
+verified as a whole, then its records are stored as they are, with their
+signatures. It needs no mapping and signs nothing.
+
+Of any other file, turn the rows of a table into signed claims. Every source signs with a key of its own from the keyring, made at the first use;
 its source_hash is the BLAKE3 hash of its name. Importing a file again adds nothing. With --resume FILE, an import that was
 interrupted goes on where it stopped.`,
-		Example: `  stemectl import flights.csv --subject-column flight --source-column src \
+		Example: `  stemectl import claims.ndjson
+  stemectl import flights.csv --subject-column flight --source-column src \
     --value-columns sched_dep_time,act_dep_time --class Observational --confidence 0.8 --timestamp 2011-12-01T00:00:00Z \
     --null-pattern '(?i)not available' --normalize '(\d{1,2}):(\d\d)\s*([ap])=$1:$2$3'`,
 		Args: cobra.ExactArgs(1),
@@ -86,12 +96,16 @@ func (f *importFlags) run(a *app, cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer in.Close()
+	if f.batch < 1 || f.batch > 1000 || f.workers < 1 {
+		return &usageError{fmt.Errorf("--batch must be 1 to 1000 and --workers at least 1")}
+	}
+	head := bufio.NewReader(in)
+	if begin, _ := head.Peek(len(export.Magic)); string(begin) == export.Magic { // what cannot be read is told below
+		return f.signed(a, cmd, in, head)
+	}
 	mapper, err := f.mapper(cmd, modified)
 	if err != nil {
 		return &usageError{err}
-	}
-	if f.batch < 1 || f.batch > 1000 || f.workers < 1 {
-		return &usageError{fmt.Errorf("--batch must be 1 to 1000 and --workers at least 1")}
 	}
 	keys, err := client.OpenKeyring(f.keyring)
 	if err != nil {
@@ -102,14 +116,9 @@ func (f *importFlags) run(a *app, cmd *cobra.Command, path string) error {
 		return err
 	}
 	progress, finish := progressLine(cmd.ErrOrStderr())
-	shown := 0
-	summary, err := claimimport.Run(cmd.Context(), in, mapper, keys, c, claimimport.Options{
+	summary, err := claimimport.Run(cmd.Context(), head, mapper, keys, c, claimimport.Options{
 		Format: f.inputFormat(path), BatchSize: f.batch, Workers: f.workers, StatePath: f.state, Progress: progress,
-		Refused: func(line int, err error) {
-			if shown++; shown <= shownRefusals {
-				fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %v\n", line, err)
-			}
-		},
+		Refused: showRefusals(cmd.ErrOrStderr()),
 	})
 	finish()
 	if err != nil {
@@ -132,6 +141,77 @@ func (f *importFlags) run(a *app, cmd *cobra.Command, path string) error {
 		return fmt.Errorf("%w: %d", errPartial, summary.Refused)
 	}
 	return nil
+}
+
+// signed takes in an export. It is read twice, which a file can be: first to see
+// that it holds.
+func (f *importFlags) signed(a *app, cmd *cobra.Command, in io.Reader, head io.Reader) error {
+	var alien []string
+	cmd.Flags().Visit(func(given *pflag.Flag) {
+		if !slices.Contains([]string{"batch", "workers", "resume"}, given.Name) && cmd.Root().PersistentFlags().Lookup(given.Name) == nil {
+			alien = append(alien, "--"+given.Name)
+		}
+	})
+	if len(alien) > 0 {
+		return &usageError{fmt.Errorf("the file is an export, whose claims are signed already: leave out %s", strings.Join(alien, ", "))}
+	}
+	file, ok := in.(io.ReadSeeker)
+	if ok {
+		_, err := file.Seek(0, io.SeekStart)
+		ok = err == nil // a pipe cannot
+	}
+	if !ok {
+		kept, drop, err := spool(head)
+		if err != nil {
+			return err
+		}
+		defer drop()
+		file = kept
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	counted := progressOf(cmd.ErrOrStderr(), "records")
+	summary, err := claimimport.Signed(cmd.Context(), file, c, claimimport.SignedOptions{
+		BatchSize: f.batch, Workers: f.workers, StatePath: f.state, Refused: showRefusals(cmd.ErrOrStderr()),
+		Progress: func(s claimimport.SignedSummary) {
+			counted.show(s.Created + s.Exists + s.Cosigned + s.Quarantined + s.Refused + s.Skipped)
+		},
+	})
+	counted.finish()
+	if errors.Is(err, export.ErrInvalid) {
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w (importing again adds only what is missing)", err)
+	}
+	if err := a.show(cmd, summary, func(w io.Writer) {
+		row(w, "records", summary.Records)
+		row(w, "created", summary.Created)
+		row(w, "existed", summary.Exists)
+		row(w, "cosigned", summary.Cosigned)
+		row(w, "quarantined", summary.Quarantined)
+		row(w, "skipped", summary.Skipped)
+		row(w, "refused", summary.Refused)
+		row(w, "content digest", summary.Digest)
+	}); err != nil {
+		return err
+	}
+	if summary.Refused > 0 {
+		return fmt.Errorf("%w: %d", errPartial, summary.Refused)
+	}
+	return nil
+}
+
+// showRefusals prints the first rows that were refused.
+func showRefusals(w io.Writer) func(line int, err error) {
+	shown := 0
+	return func(line int, err error) {
+		if shown++; shown <= shownRefusals {
+			fmt.Fprintf(w, "line %d: %v\n", line, err)
+		}
+	}
 }
 
 func openInput(cmd *cobra.Command, path string) (io.ReadCloser, time.Time, error) {
@@ -213,10 +293,19 @@ func (f *importFlags) inputFormat(path string) claimimport.Format {
 	}
 }
 
-// progressLine keeps one line on a terminal up to date; elsewhere it is silent.
-func progressLine(w io.Writer) (progress func(claimimport.Summary), finish func()) {
+// terminal is what a person watches, nil if w is none.
+func terminal(w io.Writer) *os.File {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
+}
+
+// progressLine keeps one line on a terminal up to date; elsewhere it is silent.
+func progressLine(w io.Writer) (progress func(claimimport.Summary), finish func()) {
+	file := terminal(w)
+	if file == nil {
 		return nil, func() {}
 	}
 	began := time.Now()

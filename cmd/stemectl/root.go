@@ -59,7 +59,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 no such claim, 4 refused by the se
 	flags.DurationVar(&a.timeout, "timeout", 0, "bound on the whole command (default: none)")
 	flags.Lookup("api-key").DefValue, flags.Lookup("ca").DefValue = "", ""
 	root.AddCommand(
-		keysCommand(a), assertCommand(a), prepareCommand(a), importCommand(a),
+		keysCommand(a), assertCommand(a), prepareCommand(a), importCommand(a), exportCommand(a), verifyCommand(a),
 		voteCommand(a), supersedeCommand(a), epochCommand(a), aliasCommand(a), sourceCommand(a), endorseCommand(a), goldCommand(a),
 		getCommand(a), queryCommand(a), skepticCommand(a), layeredCommand(a), constraintsCommand(a), lensesCommand(a),
 		conflictsCommand(a), subjectsCommand(a), conceptCommand(a), trustCommand(a),

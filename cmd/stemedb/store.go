@@ -138,7 +138,7 @@ func (s store) Cluster(context.Context) v1.Cluster {
 		out.Members = append(out.Members, v1.Member{
 			Node: m.NodeID, ClusterAddr: m.ClusterAddr, HTTPAddr: m.HTTPAddr, GossipAddr: m.GossipAddr, Version: m.Version,
 			Suffrage: m.Suffrage, State: m.State, Leader: m.Leader, AppliedIndex: m.AppliedIndex,
-			LagEntries: m.LagEntries, LagSeconds: m.LagSeconds, DigestAgrees: m.DigestAgrees,
+			LagEntries: m.LagEntries, LagSeconds: m.LagSeconds, DigestAgrees: m.DigestAgrees, Disk: m.Disk,
 		})
 	}
 	return out
@@ -214,6 +214,8 @@ func translate(err error) error {
 		{node.ErrQuorumAtRisk, api.ErrQuorumAtRisk},
 		{node.ErrMembership, api.ErrMembership},
 		{node.ErrRemoved, api.ErrRemoved},
+		{node.ErrDisk, api.ErrDisk},
+		{node.ErrDiskSpace, api.ErrDiskSpace},
 		{node.ErrFailed, api.ErrFailed},
 		{node.ErrTooStale, api.ErrTooStale},
 		{node.ErrNoLeader, api.ErrNoLeader},

@@ -60,8 +60,8 @@ func (v view) Epoch(h assertion.Hash) (assertion.Recorded[*assertion.Epoch], err
 }
 
 // Feed implements api.View.
-func (v view) Feed(after assertion.Position, limit int) ([]assertion.Event, error) {
-	return translated(v.View.Feed(after, limit))
+func (v view) Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error) {
+	return translated(v.View.Feed(after, limit, kinds...))
 }
 
 // Get implements api.View.

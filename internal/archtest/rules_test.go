@@ -30,8 +30,9 @@ var rooms = []room{
 	{"node", []string{"assertion", "lens", "lens/trust", "lens/truth", "index", "fsm", "transport", "sync/gossip", "sync/convergence", "backup"}},
 	{"api/v1", []string{"assertion"}},
 	{"api/receipt", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1"}},
+	{"api/export", []string{"assertion", "api/v1"}},
 	{"client", []string{"assertion", "api/v1"}},
-	{"api", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1", "api/receipt", "auth"}},
+	{"api", []string{"assertion", "lens", "lens/trust", "lens/truth", "api/v1", "api/receipt", "api/export", "auth"}},
 }
 
 // names that say nothing about what a package is for.

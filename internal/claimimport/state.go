@@ -11,16 +11,16 @@ import (
 
 // state is what a later run may skip.
 type state struct {
-	Mapping string `json:"mapping"` // fingerprint of the mapping
+	Mapping string `json:"mapping"` // fingerprint of what is imported how
 	Rows    int    `json:"rows"`    // answered from the first on, without a gap
-	Input   string `json:"input"`   // fingerprint of those rows
+	Input   string `json:"input"`   // fingerprint of those rows, or of the whole
 	path    string
 }
 
-// openState reads the state of an earlier run; there need not be one. Without
-// a path the state is not kept.
-func openState(path string, m Mapping) (*state, error) {
-	raw, err := json.Marshal(m)
+// openState reads the state of an earlier run of the same import, which how tells
+// from others; there need not be one. Without a path the state is not kept.
+func openState(path string, how any) (*state, error) {
+	raw, err := json.Marshal(how)
 	if err != nil {
 		return nil, fmt.Errorf("fingerprint the mapping: %w", err)
 	}
@@ -41,7 +41,7 @@ func openState(path string, m Mapping) (*state, error) {
 		return nil, fmt.Errorf("%s is no import state: %w", path, err)
 	}
 	if known.Mapping != fresh.Mapping {
-		return nil, fmt.Errorf("%s belongs to an import with another mapping: remove it to import from the beginning", path)
+		return nil, fmt.Errorf("%s belongs to an import with another mapping, or of another export: remove it to import from the beginning", path)
 	}
 	return known, nil
 }

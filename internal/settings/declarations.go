@@ -220,6 +220,10 @@ func limitSettings(d node.Config) []Setting {
 			Help: "Block cache of the index."},
 		{Name: "memtable-bytes", Default: strconv.FormatUint(d.MemTableBytes, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.MemTableBytes }),
 			Help: "What the index gathers in memory before it is flushed. It bounds what a restart replays from the log."},
+		{Name: "disk-timeout", Default: d.DiskTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.DiskTimeout }),
+			Help: "How long a write to the data directory may take until its disk counts as hung: the node then answers 503, cuts itself off from the others, so that another one leads, and takes part again when writes complete. Too short and a busy disk costs elections, or the quorum if all disks are busy at once; too long and a hung leader holds up all writes for that long. At least 100ms; 0: no disk counts as hung."},
+		{Name: "min-free-disk", Default: strconv.FormatUint(d.MinFreeDisk, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.MinFreeDisk }),
+			Help: "What must be free on the file system of the data directory. A leader with less hands over, or refuses writes; writes are refused too while fewer than a majority of the voters have it. They are taken again when a quarter more is free. Keep it well above what is written while the alert is answered; 0: no minimum, and a full disk takes the node out of the cluster."},
 		{Name: "http-max-connections", Default: strconv.Itoa(api.DefaultMaxConnections), Kind: Number,
 			set: func(s *Server, v string) (err error) {
 				s.MaxConnections, err = strconv.Atoi(v)
