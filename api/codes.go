@@ -117,6 +117,10 @@ func kinds() []kind {
 		{v1.CodeMemberNotFound, notFound, "The cluster has no such member", 0},
 		{v1.CodeMembershipConflict, conflict, "The change does not fit the state of the cluster", 0},
 		{v1.CodeQuorumAtRisk, conflict, "The change would lose the quorum", 0},
+		// Backups.
+		{assertion.CodeRecordInvalid, bad, "A record of a backup cannot be read", 0},
+		{v1.CodeLogGap, conflict, "The log does not continue that backup", 0},
+		{v1.CodeLogUnchanged, conflict, "There is nothing new in the log", 0},
 		// The state of the node and the cluster.
 		{v1.CodeNodeRemoved, unavailable, "The node was removed from the cluster", 5},
 		{v1.CodeNoLeader, unavailable, "The cluster has no leader", 1},

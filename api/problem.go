@@ -43,6 +43,8 @@ func storeFaults() []storeFault {
 		{ErrNoMember, v1.CodeMemberNotFound, "see GET /v1/cluster for the members", "node"},
 		{ErrQuorumAtRisk, v1.CodeQuorumAtRisk, "see detail; force=true goes ahead all the same, but for the last voter, and may cost the quorum", "node"},
 		{ErrMembership, v1.CodeMembershipConflict, "see detail; force=true skips what is only a precaution", "node"},
+		{ErrLogGap, v1.CodeLogGap, "take a full backup", "after"},
+		{ErrLogUnchanged, v1.CodeLogUnchanged, "nothing needs to be done: the backup before holds everything", ""},
 		{ErrRemoved, v1.CodeNodeRemoved, "ask another node; /readyz and the log of this one say how it is added anew", ""},
 		{ErrDisk, v1.CodeDiskUnavailable, "send the request to another node; this one takes part again when its disk is well", ""},
 		{ErrDiskSpace, v1.CodeDiskSpaceLow, "the operator must make space on the disks; reads work", ""},

@@ -38,6 +38,11 @@ type Store interface {
 	// Autopilot is the leader's judgement of the members. Errors: ErrNoLeader,
 	// ErrStopping, ErrRemoved.
 	Autopilot(ctx context.Context) (v1.Autopilot, error)
+	// Backup prepares a backup of the node; the caller closes it.
+	//
+	// Errors: those of Read, ErrOverloaded while another one is sent, ErrLogGap,
+	// ErrLogUnchanged.
+	Backup(ctx context.Context, r BackupRequest) (Backup, error)
 	// WaitApplied waits until the node has applied a log index.
 	//
 	// Errors: ErrMinIndexNotReached if ctx ends first, ErrFailed.
@@ -112,6 +117,9 @@ type History interface {
 	// ComputedAt is the place in the log of the newest one, whatever time the view
 	// is of; it does not read it.
 	ComputedAt(k assertion.Kind) (assertion.Position, bool, error)
+	// Decided reports whether there is an entry of the same kind on the same thing,
+	// for kinds of which the newest counts.
+	Decided(e assertion.Entry) (bool, error)
 	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
 	// APIKeys returns the newest state of every API key, by id, whatever time the
 	// view is of.
@@ -244,6 +252,10 @@ var (
 	ErrQuorumAtRisk = errors.New("the change would lose the quorum")
 	// ErrMembership: the change does not fit the state of the cluster.
 	ErrMembership = errors.New("the change does not fit the state of the cluster")
+	// ErrLogGap: the log does not reach back to, or not to the same, entry.
+	ErrLogGap = errors.New("the log does not continue that backup")
+	// ErrLogUnchanged: there is no entry after the one that was named.
+	ErrLogUnchanged = errors.New("there is nothing new in the log")
 	// ErrDisk: the disk of the node hangs or fails.
 	ErrDisk = errors.New("the disk of the node is in trouble")
 	// ErrDiskSpace: too little is free on the disks for further writes.

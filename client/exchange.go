@@ -59,6 +59,10 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 	if err != nil {
 		return noAnswer(endpoint, err)
 	}
+	if stream, ok := out.(*Backup); ok && resp.StatusCode/100 == 2 {
+		stream.take(endpoint, resp)
+		return nil
+	}
 	if stream, ok := out.(*io.ReadCloser); ok && resp.StatusCode/100 == 2 {
 		c.noteIndex(resp.Header.Get(v1.HeaderIndex))
 		*stream = resp.Body

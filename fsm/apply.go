@@ -39,6 +39,8 @@ func (f *FSM) Configuration() (index uint64, c raft.Configuration) {
 // ApplyBatch implements raft.BatchingFSM: the entries become one index batch.
 // Each response is a *Response.
 func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
+	f.applying.Lock()
+	defer f.applying.Unlock()
 	responses := make([]any, len(logs))
 	err := f.usable()
 	if err == nil {

@@ -34,6 +34,10 @@
 //     a checksum per file and one over everything, only for a follower that
 //     needs it.
 //
+//   - A copy for a backup is a checkpoint too, taken between two batches, with the
+//     index, digest and count of exactly that state. It is none of raft's
+//     snapshots and lets no log be truncated.
+//
 //   - A restore builds the new database beside the old one and swaps them by
 //     renaming one small file. A crash at any point leaves the one or the other.
 //

@@ -49,6 +49,12 @@ type Config struct {
 	// only join. 1 without Join is a one-node cluster.
 	BootstrapExpect int
 
+	// RestoreFrom, if set, is the folder of a backup that the node's first start
+	// restores: as a new cluster of this node alone, which others join. It means
+	// nothing to a node that has data, or that finds a cluster to join. Set it on
+	// one node only.
+	RestoreFrom string
+
 	// NonVoter makes the node a read replica for good: it holds all data and
 	// serves, but never votes, and forms no cluster.
 	NonVoter bool
@@ -118,6 +124,10 @@ type Config struct {
 	// refused as overload.
 	MaxQueuedClaims int
 
+	// BackupRate bounds how many bytes of its state or log a running node reads,
+	// hashes and compresses in a second for a backup; 0 is no bound.
+	BackupRate int64
+
 	// CacheBytes and MemTableBytes size the index (see index.Options).
 	CacheBytes    int64
 	MemTableBytes uint64
@@ -177,6 +187,7 @@ func DefaultConfig() Config {
 		TrustInterval:     time.Second,
 		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
+		BackupRate:        16 << 20,
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
 		DiskTimeout:       5 * time.Second,
@@ -241,6 +252,9 @@ func (c *Config) Validate() error {
 		if d <= 0 {
 			bad("%s is %v: it must be positive", name, d)
 		}
+	}
+	if c.BackupRate < 0 {
+		bad("backup rate is %d: it is a number of bytes, 0 for no bound", c.BackupRate)
 	}
 	if c.SnapshotThreshold == 0 || c.MaxQueuedClaims <= 0 {
 		bad("snapshot threshold and the queue of claims must be positive")

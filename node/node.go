@@ -67,12 +67,13 @@ type Node struct {
 	removal     removal
 	noRoom      atomic.Pointer[error] // what writes are refused with for want of space
 
-	stopping atomic.Bool
-	stopOnce sync.Once
-	stopErr  error
-	failOnce sync.Once
-	failed   chan struct{}
-	failure  atomic.Pointer[error]
+	backingUp atomic.Bool
+	stopping  atomic.Bool
+	stopOnce  sync.Once
+	stopErr   error
+	failOnce  sync.Once
+	failed    chan struct{}
+	failure   atomic.Pointer[error]
 }
 
 // Start opens the data directory, listens, starts raft and gossip, and begins
@@ -87,6 +88,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if err := restoreFirst(ctx, &cfg); err != nil {
+		return nil, err
 	}
 	m, err := newMetrics(cfg.Registerer)
 	if err != nil {
@@ -109,6 +113,9 @@ func (n *Node) open() (err error) {
 	cfg := &n.cfg
 	if n.lock, err = lockDataDir(cfg); err != nil {
 		return err
+	}
+	if interruptedRestore(cfg) {
+		return fmt.Errorf("%w: run it again; or empty %s to start anew", ErrInterruptedRestore, cfg.DataDir)
 	}
 	if err := probeDisk(cfg.probePath(), probeBytes); err != nil {
 		return fmt.Errorf("the disk of the data directory cannot be written: make space, or mend it: %w", err)

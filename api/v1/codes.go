@@ -51,6 +51,9 @@ const (
 	CodeMembershipConflict   = "membership_conflict"
 	CodeQuorumAtRisk         = "quorum_at_risk"
 
+	CodeLogGap       = "log_gap"
+	CodeLogUnchanged = "log_unchanged"
+
 	CodeNodeRemoved        = "node_removed"
 	CodeNoLeader           = "no_leader"
 	CodeOutcomeUnknown     = "outcome_unknown"

@@ -44,6 +44,8 @@ func placeSettings(d node.Config) []Setting {
 			Help: fmt.Sprintf("Comma-separated node-to-node addresses (host or host:port, default port %d) of nodes that may form the cluster; this node itself may be among them. A DNS name stands for all its addresses.", node.DefaultClusterPort)},
 		{Name: "bootstrap-expect", Kind: Number, set: setBootstrapExpect,
 			Help: "How many nodes form a new cluster, once that many see each other and none has state. 0: never form one, only join. Default: 1 without join, else 0. Ignored by a node that has state or finds a cluster, so that one command line serves first start, restart and scaling up."},
+		{Name: "restore-from", Kind: Path, set: text(func(s *Server) *string { return &s.Node.RestoreFrom }),
+			Help: "Folder of a backup that the first start restores, as a new cluster of this node alone, which the others join (docs/backup.md). Set it on one node only. Ignored by a node that has data or finds a cluster."},
 		{Name: "non-voter", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.Node.NonVoter }),
 			Help: "Makes the node a read replica for good: it holds all data and serves reads, passes writes on, and never votes."},
 		{Name: "autopilot-stabilization-time", Default: d.Stabilization.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Stabilization }),
@@ -231,6 +233,12 @@ func limitSettings(d node.Config) []Setting {
 		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
 			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},
+		{Name: "backup-rate", Default: strconv.FormatInt(d.BackupRate, 10), Kind: Bytes,
+			set: func(s *Server, v string) (err error) {
+				s.Node.BackupRate, err = strconv.ParseInt(v, 10, 64)
+				return err
+			},
+			Help: "How much of its state or log a running node takes into a backup in a second, so that writers need not wait. 0: no bound."},
 		{Name: "cache-bytes", Default: strconv.FormatInt(d.CacheBytes, 10), Kind: Bytes,
 			set: func(s *Server, v string) (err error) {
 				s.Node.CacheBytes, err = strconv.ParseInt(v, 10, 64)
