@@ -62,12 +62,12 @@ func bodyCodes() []string {
 
 func writeCodes() []string {
 	return []string{v1.CodeNoLeader, v1.CodeOutcomeUnknown, v1.CodeOverloaded, v1.CodeStopping, v1.CodeRecovering, v1.CodeNodeRemoved,
-		v1.CodeNodeFailed}
+		v1.CodeNodeFailed, v1.CodeDiskUnavailable, v1.CodeDiskSpaceLow}
 }
 
 func readCodes() []string {
 	return []string{v1.CodeInvalidParameter, v1.CodeMissingParameter, v1.CodeNoLeader, v1.CodeTooStale, v1.CodeStopping, v1.CodeNodeRemoved,
-		v1.CodeRecovering, v1.CodeNodeFailed, v1.CodeMinIndexNotReached, v1.CodeTimeout}
+		v1.CodeRecovering, v1.CodeNodeFailed, v1.CodeMinIndexNotReached, v1.CodeDiskUnavailable, v1.CodeTimeout}
 }
 
 func assertDoc() operation {

@@ -21,6 +21,11 @@
 //   - The command format: the leader raises the cluster's when every member
 //     understands a higher one, and admits no member that does not know it, so that
 //     nodes are upgraded one after the other under load.
+//   - The disk: what the raft log and a probe write is watched. While it hangs or
+//     fails, the node refuses and cuts itself off from the others, so that they
+//     elect; the writes that the file system refuses are repeated, so that raft
+//     goes on by itself when there is space. Below the minimum of free space a
+//     leader hands over, or writes are refused.
 //   - The membership: newcomers join as non-voters, the leader's autopilot
 //     promotes and removes, operators change it from any node, and a guard at the
 //     leader refuses what would lose the quorum. A node that was removed serves
@@ -48,6 +53,12 @@
 //     a stale read.
 //   - Every raft future is awaited together with a context, since it may never
 //     resolve while there is no quorum.
+//   - A disk that hangs does not cause a failover by itself (hashicorp/raft issue
+//     503): raft's heartbeats do not touch it, and the main loop, which could hand
+//     the leadership over, waits for it. So a node whose disk is in trouble must
+//     not be heard: it neither votes, nor stands for election, nor acknowledges
+//     an entry. What it refuses with ErrDisk or ErrDiskSpace was certainly not
+//     proposed; what was under way ends with ErrOutcomeUnknown.
 //   - The first failure of the FSM stops the node: diverging is worse than
 //     stopping.
 //
@@ -62,12 +73,6 @@
 // that answers and has caught up. A leader whose first entry of the term is
 // refused for longer than WriteTimeout, or which refuses proposals for as long
 // after a transfer that failed, fails the node.
-//
-// A disk that hangs does not cause a failover by itself (issue 503): raft's
-// heartbeats do not touch the disk. Detecting it takes a watchdog beside the
-// log store and is part of the disk handling of the operations work; until
-// then a write on such a leader ends with ErrOutcomeUnknown after
-// WriteTimeout and nothing is acknowledged that is not on a quorum's disks.
 //
 // # What it must never do
 //

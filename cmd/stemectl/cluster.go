@@ -76,7 +76,7 @@ func clusterTable(w io.Writer, c *v1.Cluster) {
 }
 
 func memberTable(w io.Writer, c *v1.Cluster) {
-	row(w, "NODE", "STATE", "SUFFRAGE", "LEADER", "APPLIED", "LAG", "DIGEST", "HTTP", "CLUSTER", "VERSION")
+	row(w, "NODE", "STATE", "SUFFRAGE", "LEADER", "APPLIED", "LAG", "DIGEST", "DISK", "HTTP", "CLUSTER", "VERSION")
 	for _, m := range c.Members {
 		digest := "agrees"
 		if !m.DigestAgrees {
@@ -86,7 +86,7 @@ func memberTable(w io.Writer, c *v1.Cluster) {
 		if m.Leader {
 			leader = "leader"
 		}
-		row(w, m.Node, m.State, m.Suffrage, leader, m.AppliedIndex, m.LagEntries, digest, m.HTTPAddr, m.ClusterAddr, m.Version)
+		row(w, m.Node, m.State, m.Suffrage, leader, m.AppliedIndex, m.LagEntries, digest, orNone(m.Disk), m.HTTPAddr, m.ClusterAddr, m.Version)
 	}
 }
 

@@ -154,6 +154,11 @@ func (d *diagnosis) disk(s *sighting) {
 		d.add("disk", s.Health.Node, verdictWarn, "give an --api-key that may read metrics", "its metrics could not be read")
 		return
 	}
+	if s.Metrics["stemedb_disk_unavailable"] == 1 {
+		d.add("disk", s.Health.Node, verdictFail, "docs/runbooks/disk-hung.md", "it hangs or fails: a write waits for %.1f s, and the node is cut off from the others",
+			s.Metrics["stemedb_disk_write_waiting_seconds"])
+		return
+	}
 	count := s.Metrics["stemedb_log_store_sync_seconds_count"]
 	if count == 0 {
 		d.add("disk", s.Health.Node, verdictOK, "", "nothing was written since it started; the index uses %s", quantity(s.Metrics["stemedb_index_disk_bytes"]))
@@ -176,7 +181,12 @@ func (d *diagnosis) space(s *sighting) {
 	if size == 0 {
 		return // an older node, or the metrics cannot be read, which disk says
 	}
-	free, verdict := s.Metrics["stemedb_disk_free_bytes"], verdictOK
+	free, least, verdict := s.Metrics["stemedb_disk_free_bytes"], s.Metrics["stemedb_disk_min_free_bytes"], verdictOK
+	if s.Metrics["stemedb_disk_low"] == 1 {
+		d.add("space", s.Health.Node, verdictFail, "make room, or enlarge the file system: docs/runbooks/disk-space.md",
+			"%s are free where its data directory is, less than its minimum of %s: it does not lead, and writes are refused while fewer than a majority have more", quantity(free), quantity(least))
+		return
+	}
 	switch {
 	case free < spaceFail*size:
 		verdict = verdictFail
@@ -265,6 +275,8 @@ func (d *diagnosis) members(views []*v1.Cluster) {
 			d.add("members", m.Node, verdictWarn, "start it; if it is gone for good, `stemectl cluster remove` it", "a %s that is %s", m.Suffrage, m.State)
 		case !m.DigestAgrees:
 			d.add("digest", m.Node, verdictFail, "stop it, move its data directory away and let it join anew", "its state differs from that of %s at the same log index", c.Node)
+		case m.Disk == "unavailable":
+			d.add("members", m.Node, verdictFail, "docs/runbooks/disk-hung.md", "its disk hangs or fails, and it takes part in nothing")
 		case m.LagEntries > lagWarn:
 			d.add("lag", m.Node, verdictWarn, "look at its disk, CPU and network", "%d entries behind, for %.1f s", m.LagEntries, m.LagSeconds)
 		}

@@ -68,6 +68,13 @@ func TestDiagnose(t *testing.T) {
 		{"a very slow disk", func(s []sighting) { s[0].Metrics["stemedb_log_store_sync_seconds_sum"] = 500 }, "disk", verdictFail, "500.0 ms", nil},
 		{"little space", func(s []sighting) { s[0].Metrics["stemedb_disk_free_bytes"] = 1e9 }, "space", verdictWarn, "10 %", nil},
 		{"no space", func(s []sighting) { s[0].Metrics["stemedb_disk_free_bytes"] = 1e8 }, "space", verdictFail, "1 %", nil},
+		{"less space than the minimum", func(s []sighting) {
+			s[0].Metrics["stemedb_disk_low"], s[0].Metrics["stemedb_disk_free_bytes"], s[0].Metrics["stemedb_disk_min_free_bytes"] = 1, 1<<20, 1<<28
+		}, "space", verdictFail, "minimum of 256", nil},
+		{"a disk that hangs", func(s []sighting) {
+			s[0].Metrics["stemedb_disk_unavailable"], s[0].Metrics["stemedb_disk_write_waiting_seconds"] = 1, 12.34
+		}, "disk", verdictFail, "waits for 12.3 s", nil},
+		{"another's disk hangs", func(s []sighting) { s[0].Cluster.Members[1].Disk = "unavailable" }, "members", verdictFail, "takes part in nothing", nil},
 		{"no metrics", func(s []sighting) { s[0].Metrics = nil }, "disk", verdictWarn, "metrics", nil},
 		{"a stranger", func(s []sighting) { s[0].Cluster.Members[1].Suffrage = "none" }, "members", verdictWarn, "no member", nil},
 		{"not asked", func(s []sighting) { s[2].Health.Node = "n9" }, "members", verdictWarn, "not examined", nil},

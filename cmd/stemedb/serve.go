@@ -116,7 +116,7 @@ func (p *process) serve(ctx context.Context) error {
 	server.Attach(n.ID(), store{n})
 	root := p.ensureRootKey(ctx, n)
 	defer root()
-	audit, failure := p.openAudit() // behind the node's lock of the data directory
+	audit, failure := p.openAudit(n) // behind the node's lock of the data directory
 	if audit != nil {
 		server.KeepAudit(audit)
 	}
@@ -132,12 +132,14 @@ func (p *process) serve(ctx context.Context) error {
 
 // openAudit opens the audit of queries in the data directory; nil if it is
 // switched off.
-func (p *process) openAudit() (*auditlog.Log, error) {
+func (p *process) openAudit(n *node.Node) (*auditlog.Log, error) {
 	if !p.settings.AuditEnabled {
 		return nil, nil //nolint:nilnil // no audit is what the operator wants
 	}
 	dir := filepath.Join(p.settings.Node.DataDir, "audit")
-	audit, err := auditlog.Open(dir, auditlog.Options{MaxEntries: p.settings.AuditMaxEntries, Logger: p.log})
+	audit, err := auditlog.Open(dir, auditlog.Options{
+		MaxEntries: p.settings.AuditMaxEntries, Logger: p.log, Paused: func() bool { return n.DiskTrouble() != nil },
+	})
 	if err != nil {
 		return nil, &codedError{exitError, err}
 	}

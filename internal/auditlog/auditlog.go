@@ -32,6 +32,9 @@ type Options struct {
 	MaxEntries int
 	// Queue is how many entries may wait to be written, 4,096 by default.
 	Queue int
+	// Paused, if not nil, tells that nothing is to be written now, as when the disk
+	// is full, which would end the process: entries are dropped and counted.
+	Paused func() bool
 	// Now is the clock that ids are made from; nil is time.Now.
 	Now func() time.Time
 	// Logger receives what goes wrong behind the answers; nil is slog.Default.
@@ -113,11 +116,15 @@ func Open(dir string, o Options) (*Log, error) {
 }
 
 // Record queues an entry and returns its id. It never waits: if the queue is
-// full the entry is dropped, and ok is false.
+// full, or the log is paused, the entry is dropped, and ok is false.
 func (l *Log) Record(agent string, data []byte) (id uint64, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
+		return 0, false
+	}
+	if l.options.Paused != nil && l.options.Paused() {
+		l.dropped.Add(1)
 		return 0, false
 	}
 	select {
@@ -139,7 +146,7 @@ func (l *Log) nextID() uint64 {
 	}
 }
 
-// Dropped counts the entries that found the queue full.
+// Dropped counts the entries that found the queue full, or the log paused.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
 // write is the goroutine behind Record.

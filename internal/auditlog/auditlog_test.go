@@ -94,6 +94,18 @@ func TestRecordNeverWaits(t *testing.T) {
 	}
 }
 
+func TestAPausedLogDrops(t *testing.T) {
+	paused := true
+	l := &Log{options: Options{Now: time.Now, Paused: func() bool { return paused }}, queue: make(chan Entry, 1)}
+	if _, ok := l.Record("a", nil); ok || l.Dropped() != 1 || len(l.queue) != 0 {
+		t.Errorf("queued while it was paused, or not counted: %d", l.Dropped())
+	}
+	paused = false
+	if _, ok := l.Record("a", nil); !ok {
+		t.Error("dropped after the pause")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(entryKey(1), []byte("\x01ab"))
 	f.Add(entryKey(1), []byte{0x80})
