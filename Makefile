@@ -54,7 +54,7 @@ test-race: ## Run the concurrent rooms' tests under the race detector
 test-cluster: ## Run the whole-cluster tests alone
 	$(GO) test -count=1 -timeout 20m $(CLUSTER)
 
-test-docker: image ## docker-compose.yml with images made here: ingest, ask, stop and kill the leader; needs a Docker engine
+test-docker: image ## docker-compose.yml with images made here: ingest, ask, every fault of every node, upgrades; needs a Docker engine
 	STEMEDB_IMAGE=$(IMAGE) scripts/test-docker.sh
 
 fuzz: ## Run every fuzz target for FUZZTIME (5s)

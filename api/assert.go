@@ -27,7 +27,7 @@ func (s *Server) assert(c echo.Context) error {
 	if err := mayStore(c, claim); err != nil {
 		return err
 	}
-	if err := claim.Verify(s.verification()); err != nil {
+	if err := s.traced(c, "verify", func() error { return claim.Verify(s.verification()) }); err != nil {
 		return err
 	}
 	return s.put(c, store, claim)

@@ -43,7 +43,7 @@ func (s *Server) batch(c echo.Context) error {
 		}
 		claims, places = append(claims, claim), append(places, i)
 	}
-	claims, places = s.verifyLines(claims, places, results)
+	claims, places = s.verifyLines(c, claims, places, results)
 	var index uint64
 	if len(claims) > 0 {
 		entries := make([]assertion.Entry, len(claims))
@@ -79,7 +79,9 @@ func (s *Server) batch(c echo.Context) error {
 
 // verifyLines verifies all claims at once and keeps the good ones with their
 // places; the others are refused in results.
-func (s *Server) verifyLines(claims []*assertion.Assertion, places []int, results []v1.BatchResult) ([]*assertion.Assertion, []int) {
+func (s *Server) verifyLines(c echo.Context, claims []*assertion.Assertion, places []int, results []v1.BatchResult) ([]*assertion.Assertion, []int) {
+	_, span := s.span(c, "verify")
+	defer span.End()
 	kept := 0
 	for i, err := range assertion.VerifyBatch(claims, s.verification()) {
 		if err != nil {

@@ -117,6 +117,10 @@ func kinds() []kind {
 		{v1.CodeMemberNotFound, notFound, "The cluster has no such member", 0},
 		{v1.CodeMembershipConflict, conflict, "The change does not fit the state of the cluster", 0},
 		{v1.CodeQuorumAtRisk, conflict, "The change would lose the quorum", 0},
+		// Backups.
+		{assertion.CodeRecordInvalid, bad, "A record of a backup cannot be read", 0},
+		{v1.CodeLogGap, conflict, "The log does not continue that backup", 0},
+		{v1.CodeLogUnchanged, conflict, "There is nothing new in the log", 0},
 		// The state of the node and the cluster.
 		{v1.CodeNodeRemoved, unavailable, "The node was removed from the cluster", 5},
 		{v1.CodeNoLeader, unavailable, "The cluster has no leader", 1},
@@ -126,8 +130,9 @@ func kinds() []kind {
 		{v1.CodeTooStale, unavailable, "The data is not fresh enough", 1},
 		{v1.CodeRecovering, unavailable, "The node is recovering", 1},
 		{v1.CodeNotReady, unavailable, "The node is not ready", 1},
+		{v1.CodeDiskUnavailable, unavailable, "The disk of the node is in trouble", 1},
+		{v1.CodeDiskSpaceLow, unavailable, "Too little disk space is free for writes", 5},
 		{v1.CodeNodeFailed, unavailable, "The node has failed", 5},
-		{v1.CodeIncompatible, unavailable, "A member of the cluster is too old for this write", 5},
 		{v1.CodeMinIndexNotReached, unavailable, "The node has not applied min_index in time", 1},
 		{v1.CodeTimeout, timeout, "The request took too long", 1},
 		{v1.CodeClientClosed, clientClosed, "The client went away", 0},

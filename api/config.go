@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/auth"
@@ -51,6 +52,8 @@ type Config struct {
 	// Logger receives one line per request, and the faults behind answers of
 	// status 500. Required.
 	Logger *slog.Logger
+	// Tracer makes the spans of requests; none are made if it is nil.
+	Tracer trace.Tracer
 	// Registerer receives the metrics of HTTP and queries. Required.
 	Registerer prometheus.Registerer
 	// Metrics answers GET /metrics. Required.

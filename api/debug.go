@@ -99,7 +99,7 @@ func (s *Server) setLogLevel(c echo.Context) error {
 	}
 	was := s.config.LogLevel.Level()
 	s.config.LogLevel.Set(level)
-	s.config.Logger.Warn("the level of the log was changed", "from", was.String(), "to", level.String(), "by", administrator(c))
+	s.config.Logger.WarnContext(c.Request().Context(), "the level of the log was changed", "from", was.String(), "to", level.String(), "by", administrator(c))
 	return s.logLevel(c)
 }
 

@@ -30,7 +30,7 @@ func accept(limit int64, decode func(c echo.Context, body []byte) (assertion.Ent
 		if err := mayStore(c, entry); err != nil {
 			return err
 		}
-		if err := s.hold(entry); err != nil {
+		if err := s.traced(c, "verify", func() error { return s.hold(entry) }); err != nil {
 			return err
 		}
 		return s.put(c, store, entry)

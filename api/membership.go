@@ -101,6 +101,8 @@ func membershipRoutes() []route {
 		change(actionDemote, "Make a voter a non-voter", "It goes on serving, and stays a non-voter until it is promoted. Refused for the leader, and where the live voters that are left would be no majority.", `{"node":"n4"}`),
 		change(actionTransfer, "Hand the leadership over", "To `node`, or to the voter that is furthest along. Writes wait for some milliseconds.", `{"node":"n2"}`),
 		change(actionSnapshot, "Take a snapshot", "On `node`, or the answering one, so that its log can be truncated. It costs hard links, not a copy.", `{}`),
+		{method: http.MethodGet, path: "/v1/cluster/backup", handler: simple((*Server).backup), doc: backupDoc()},
+		{method: http.MethodPost, path: "/v1/cluster/restore", handler: simple((*Server).restore), doc: restoreDoc()},
 		{method: http.MethodGet, path: "/v1/admin/settings", handler: simple((*Server).settings), doc: settingsDoc()},
 		{method: http.MethodGet, path: "/v1/cluster/autopilot", handler: simple((*Server).autopilot), doc: operation{
 			id: "autopilot", tag: tagCluster, summary: "The leader's judgement of the members",

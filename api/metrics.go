@@ -34,11 +34,11 @@ func newMetrics(config Config) (*metrics, error) {
 		}, []string{"route", "code"}),
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stemedb_queries_total",
-			Help: "Reads of claims answered by this node, errors included, by endpoint.",
+			Help: "Reads of claims that this node answered or failed to answer, by endpoint; a watch counts when it begins. Requests that were refused before that, for want of a key, by a limit or for an unknown parameter, are not counted.",
 		}, []string{"endpoint"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "stemedb_query_latency_seconds",
-			Help:    "Time to answer a read of claims, waiting for its consistency included, by endpoint.",
+			Help:    "Time to answer a read of claims, waiting for its consistency included, by endpoint. Watches, which do not end, have none.",
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 16),
 		}, []string{"endpoint"}),
 		ingested: prometheus.NewCounter(prometheus.CounterOpts{

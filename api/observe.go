@@ -36,10 +36,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			header[v1.HeaderNode] = []string{node}
 		}
 		code := ""
+		span := s.startTrace(c, id)
 		if err := s.guard(c, next); err != nil {
 			code = s.fail(c, err)
 		}
 		s.account(c, id, code, time.Since(start))
+		endTrace(span, response.Status, code)
 		return nil
 	}
 }
@@ -61,10 +63,7 @@ func (s *Server) guard(c echo.Context, next echo.HandlerFunc) (err error) {
 // account counts the request and logs it.
 func (s *Server) account(c echo.Context, id, code string, took time.Duration) {
 	request, response := c.Request(), c.Response()
-	route := c.Path()
-	if _, ok := s.patterns[route]; !ok {
-		route = unmatched
-	}
+	route := s.routeOf(c)
 	s.metrics.requests.WithLabelValues(route, statusLabel(response.Status)).Inc()
 	level := slog.LevelInfo
 	if response.Status >= http.StatusInternalServerError {
@@ -86,6 +85,15 @@ func (s *Server) account(c echo.Context, id, code string, took time.Duration) {
 		n++
 	}
 	s.config.Logger.LogAttrs(ctx, level, "request", attrs[:n]...)
+}
+
+// routeOf is the pattern of a request's route.
+func (s *Server) routeOf(c echo.Context) string {
+	route := c.Path()
+	if _, ok := s.patterns[route]; !ok {
+		return unmatched
+	}
+	return route
 }
 
 // statusLabel is strconv.Itoa without an allocation for the common statuses.

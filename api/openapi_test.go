@@ -310,7 +310,20 @@ func calls(t *testing.T) map[string][]call {
 			{target: "/v1/cluster/keys", prepare: func(f *fixture) { f.record(&assertion.NodeKey{NodeID: "n1", Key: assertion.AgentID{1}}) }}, {target: "/v1/cluster/keys?x"},
 		},
 		"GET /v1/cluster/autopilot": {{target: "/v1/cluster/autopilot"}, {target: "/v1/cluster/autopilot?x"}, {target: "/v1/cluster/autopilot", prepare: membersErr(api.ErrRemoved)}},
-		"GET /v1/admin/settings":    {{target: "/v1/admin/settings"}, {target: "/v1/admin/settings?x"}},
+		"POST /v1/cluster/restore": {
+			{target: "/v1/cluster/restore", body: restoreBody(t, true, claim()), headers: []string{"Content-Type: " + v1.MediaBinary}},
+			{target: "/v1/cluster/restore", body: restoreBody(t, false, claim()), headers: []string{"Content-Type: " + v1.MediaBinary}},
+			{target: "/v1/cluster/restore", body: "\x00\x00\x00\x09x", headers: []string{"Content-Type: " + v1.MediaBinary}},
+			{target: "/v1/cluster/restore", headers: []string{"Content-Type: " + v1.MediaBinary}},
+			{target: "/v1/cluster/restore", body: "{}", headers: bearer},
+		},
+		"GET /v1/cluster/backup": {
+			{target: "/v1/cluster/backup"}, {target: "/v1/cluster/backup?kind=log&after=1&after_term=1&consistency=local"}, {target: "/v1/cluster/backup?kind=part"},
+			{target: "/v1/cluster/backup?after=1"}, {target: "/v1/cluster/backup?kind=log&after=x"},
+			{target: "/v1/cluster/backup?kind=log", prepare: membersErr(api.ErrLogGap)}, {target: "/v1/cluster/backup?kind=log", prepare: membersErr(api.ErrLogUnchanged)},
+			{target: "/v1/cluster/backup", prepare: membersErr(api.ErrOverloaded)},
+		},
+		"GET /v1/admin/settings": {{target: "/v1/admin/settings"}, {target: "/v1/admin/settings?x"}},
 		"POST /v1/cluster/join": {
 			{target: "/v1/cluster/join", body: `{"node":"n4","cluster_addr":"h:1"}`, headers: bearer}, {target: "/v1/cluster/join", body: `{"node":"n4"}`, headers: bearer},
 			{target: "/v1/cluster/join", body: `{"node":"n4","cluster_addr":"h:1"}`, headers: bearer, prepare: membersErr(api.ErrMembership)},

@@ -43,14 +43,17 @@ func storeFaults() []storeFault {
 		{ErrNoMember, v1.CodeMemberNotFound, "see GET /v1/cluster for the members", "node"},
 		{ErrQuorumAtRisk, v1.CodeQuorumAtRisk, "see detail; force=true goes ahead all the same, but for the last voter, and may cost the quorum", "node"},
 		{ErrMembership, v1.CodeMembershipConflict, "see detail; force=true skips what is only a precaution", "node"},
+		{ErrLogGap, v1.CodeLogGap, "take a full backup", "after"},
+		{ErrLogUnchanged, v1.CodeLogUnchanged, "nothing needs to be done: the backup before holds everything", ""},
 		{ErrRemoved, v1.CodeNodeRemoved, "ask another node; /readyz and the log of this one say how it is added anew", ""},
+		{ErrDisk, v1.CodeDiskUnavailable, "send the request to another node; this one takes part again when its disk is well", ""},
+		{ErrDiskSpace, v1.CodeDiskSpaceLow, "the operator must make space on the disks; reads work", ""},
 		{ErrFailed, v1.CodeNodeFailed, "ask another node; the operator finds the cause in this node's log", ""},
 		{ErrTooStale, v1.CodeTooStale, "ask again, or allow a larger max_stale, or ask with consistency=local", ""},
 		{ErrMinIndexNotReached, v1.CodeMinIndexNotReached, "ask again, or ask another node; check that min_index came from this cluster", ""},
 		{ErrNoLeader, v1.CodeNoLeader, "try again in a moment; reads work with consistency=local", ""},
 		{ErrOverloaded, v1.CodeOverloaded, "wait for Retry-After, then send the same request again", ""},
 		{ErrStopping, v1.CodeStopping, "send the request to another node", ""},
-		{ErrIncompatible, v1.CodeIncompatible, "upgrade every node of the cluster", ""},
 		{ErrFutureState, v1.CodeInvalidParameter, "give a time that has passed at every node", "known_at"},
 		{ErrNotFound, v1.CodeAssertionNotFound, "check the hash; a claim just written is found with min_index", ""},
 		{ErrBadCursor, v1.CodeBadCursor, "repeat the query without cursor, with the same filters on every page", "cursor"},
@@ -101,7 +104,7 @@ func (s *Server) problem(c echo.Context, f *fault) *v1.Problem {
 	id, _ := c.Get(requestIDKey).(string)
 	return &v1.Problem{
 		Type: "/docs#" + k.code, Title: k.title, Status: k.status, Detail: f.detail, Instance: c.Request().URL.Path,
-		Code: k.code, Field: f.field, Fix: f.fix, RequestID: id, Checks: f.checks, Work: f.work,
+		Code: k.code, Field: f.field, Fix: f.fix, RequestID: id, TraceID: traceID(c), Checks: f.checks, Work: f.work,
 	}
 }
 
@@ -123,7 +126,7 @@ func (s *Server) fail(c echo.Context, err error) string {
 		c.Response().Header()["Retry-After"] = []string{strconv.Itoa(after)}
 	}
 	if err := s.answer(c, problem.Status, v1.MediaProblem, problem); err != nil {
-		s.config.Logger.Error("a problem could not be encoded", "request_id", problem.RequestID, "error", err)
+		s.config.Logger.ErrorContext(c.Request().Context(), "a problem could not be encoded", "request_id", problem.RequestID, "error", err)
 	}
 	return problem.Code
 }

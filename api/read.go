@@ -60,7 +60,7 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 			return err
 		}
 		r := reader{ctx: ctx, server: s, view: view, at: at, known: demand.KnownAt}
-		body, index, claims, err := s.runPlan(r, run, q, s.audited(c))
+		body, index, claims, err := s.resolve(c, endpoint, r, run, q)
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func bodyCodes() []string {
 
 func writeCodes() []string {
 	return []string{v1.CodeNoLeader, v1.CodeOutcomeUnknown, v1.CodeOverloaded, v1.CodeStopping, v1.CodeRecovering, v1.CodeNodeRemoved,
-		v1.CodeNodeFailed, v1.CodeIncompatible}
+		v1.CodeNodeFailed}
 }
 
 func readCodes() []string {

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/internal/auditlog"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/lens/trust"
 	"github.com/stemedb/stemedb/lens/truth"
 )
@@ -45,6 +47,7 @@ type Server struct {
 	routes   []route
 	patterns map[string]struct{} // of routes: the values of the label route
 	metrics  *metrics
+	tracer   trace.Tracer
 	attached atomic.Pointer[attachment]
 	scans    chan struct{}
 	exports  chan struct{} // holds one for each that runs
@@ -76,7 +79,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches), exports: make(chan struct{}, exportSlots)}
+	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, tracer: tracing.OrNone(config.Tracer), scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches), exports: make(chan struct{}, exportSlots)}
 	s.gate.table = auth.NewTable()
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.attached.Store(&attachment{node: config.NodeID})

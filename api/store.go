@@ -14,13 +14,13 @@ type Store interface {
 	// Write makes entries durable and returns what became of each, in order. They
 	// are normalised, valid and, where they are signed, verified.
 	//
-	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrIncompatible (nothing
+	// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrDisk, ErrDiskSpace (nothing
 	// was stored); ErrOutcomeUnknown (any of them may have been).
 	Write(ctx context.Context, caller Caller, entries []assertion.Entry) (WriteResult, error)
 	// Read returns a view of the state that satisfies c; the caller closes it.
 	//
 	// Errors: ErrNoLeader, ErrTooStale, ErrMinIndexNotReached, ErrFutureState,
-	// ErrStopping, ErrFailed.
+	// ErrStopping, ErrDisk, ErrFailed.
 	Read(ctx context.Context, c Consistency) (View, error)
 	// Signers returns who has signed a claim, as far as this node has applied the
 	// log; none if the claim is not there.
@@ -33,11 +33,16 @@ type Store interface {
 	// demote, transfer, snapshot) wherever it belongs; repeating it is safe.
 	//
 	// Errors: ErrNoMember, ErrQuorumAtRisk, ErrMembership, ErrNoLeader,
-	// ErrStopping, ErrRemoved (nothing was changed); ErrOutcomeUnknown.
+	// ErrStopping, ErrRemoved, ErrDisk (nothing was changed); ErrOutcomeUnknown.
 	ChangeMembers(ctx context.Context, caller Caller, action string, c v1.ClusterChange) (v1.ClusterChanged, error)
 	// Autopilot is the leader's judgement of the members. Errors: ErrNoLeader,
 	// ErrStopping, ErrRemoved.
 	Autopilot(ctx context.Context) (v1.Autopilot, error)
+	// Backup prepares a backup of the node; the caller closes it.
+	//
+	// Errors: those of Read, ErrOverloaded while another one is sent, ErrLogGap,
+	// ErrLogUnchanged.
+	Backup(ctx context.Context, r BackupRequest) (Backup, error)
 	// WaitApplied waits until the node has applied a log index.
 	//
 	// Errors: ErrMinIndexNotReached if ctx ends first, ErrFailed.
@@ -112,6 +117,9 @@ type History interface {
 	// ComputedAt is the place in the log of the newest one, whatever time the view
 	// is of; it does not read it.
 	ComputedAt(k assertion.Kind) (assertion.Position, bool, error)
+	// Decided reports whether there is an entry of the same kind on the same thing,
+	// for kinds of which the newest counts.
+	Decided(e assertion.Entry) (bool, error)
 	NodeKeys() ([]assertion.Recorded[*assertion.NodeKey], error)
 	// APIKeys returns the newest state of every API key, by id, whatever time the
 	// view is of.
@@ -244,8 +252,14 @@ var (
 	ErrQuorumAtRisk = errors.New("the change would lose the quorum")
 	// ErrMembership: the change does not fit the state of the cluster.
 	ErrMembership = errors.New("the change does not fit the state of the cluster")
-	// ErrIncompatible: a member of the cluster is too old for this write.
-	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
+	// ErrLogGap: the log does not reach back to, or not to the same, entry.
+	ErrLogGap = errors.New("the log does not continue that backup")
+	// ErrLogUnchanged: there is no entry after the one that was named.
+	ErrLogUnchanged = errors.New("there is nothing new in the log")
+	// ErrDisk: the disk of the node hangs or fails.
+	ErrDisk = errors.New("the disk of the node is in trouble")
+	// ErrDiskSpace: too little is free on the disks for further writes.
+	ErrDiskSpace = errors.New("too little disk space is free for writes")
 	// ErrNotFound: what is asked for is not there.
 	ErrNotFound = errors.New("not found")
 	// ErrBadCursor: the cursor is not one of this query.

@@ -44,6 +44,7 @@ type store struct {
 	feedErr            error
 	inFeed             func() // called by each read of the feed
 	membersErr         error
+	cut                error // ends the stream of a backup
 	demands            []api.Consistency
 	unready            []v1.Check
 	panics             bool
@@ -170,6 +171,21 @@ func (s *store) Ready(context.Context) v1.Readiness {
 
 func (s *store) ChangeMembers(_ context.Context, _ api.Caller, action string, c v1.ClusterChange) (v1.ClusterChanged, error) {
 	return v1.ClusterChanged{Action: action, Node: c.Node, Status: v1.ChangeDone, Index: s.entries}, s.membersErr
+}
+
+// Backup is a stream of one word; membersErr refuses it, cut ends it early.
+func (s *store) Backup(context.Context, api.BackupRequest) (api.Backup, error) {
+	return sent{s}, s.membersErr
+}
+
+type sent struct{ store *store }
+
+func (b sent) Index() uint64 { return b.store.entries }
+func (b sent) Size() int64   { return 4 }
+func (b sent) Close() error  { return nil }
+func (b sent) WriteTo(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "STEM")
+	return errors.Join(err, b.store.cut)
 }
 
 func (s *store) Autopilot(context.Context) (v1.Autopilot, error) {

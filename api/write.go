@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/internal/tracing"
 )
 
 // write stores verified entries and counts the claims that were taken in. Each
@@ -16,8 +17,10 @@ import (
 func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (WriteResult, error) {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
 	defer cancel()
-	in, err := s.takeIn(ctx, c, entries)
+	admitting, span := tracing.Start(ctx, s.tracer, "admit")
+	in, err := s.takeIn(admitting, c, entries)
 	if err != nil {
+		endPart(span, err)
 		return WriteResult{}, err
 	}
 	out := WriteResult{Results: make([]EntryResult, len(entries))}
@@ -26,7 +29,8 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 		if out.Results[i].Refused = in[i].refused; in[i].refused != nil {
 			continue
 		}
-		if err := s.judge(ctx, c, e, &in[i].admission); err != nil {
+		if err := s.judge(admitting, c, e, &in[i].admission); err != nil {
+			endPart(span, err)
 			s.failedWrite(in, true)
 			return WriteResult{}, err
 		}
@@ -35,6 +39,7 @@ func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (
 		}
 		sent, places = append(sent, e), append(places, i)
 	}
+	span.End()
 	if len(sent) == 0 {
 		s.failedWrite(in, true)
 		return out, nil

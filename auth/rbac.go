@@ -88,6 +88,7 @@ func accesses() map[string]Access {
 		"GET /v1/audit/queries":                        Admin,
 		"GET /v1/audit/query/:id":                      Admin,
 		"GET /v1/cluster/autopilot":                    Admin,
+		"GET /v1/cluster/backup":                       Admin, // holds everything, hashes of keys included
 		"GET /v1/export":                               Admin, // of everything, at the cost of one read
 		"GET /v1/keys":                                 Admin,
 		"PATCH /v1/keys/:id":                           Admin,
@@ -98,6 +99,7 @@ func accesses() map[string]Access {
 		"POST /v1/cluster/join":                        Admin,
 		"POST /v1/cluster/promote":                     Admin,
 		"POST /v1/cluster/remove":                      Admin,
+		"POST /v1/cluster/restore":                     Admin,
 		"POST /v1/cluster/snapshot":                    Admin,
 		"POST /v1/cluster/transfer":                    Admin,
 		"POST /v1/concepts/aliases":                    Admin,

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -307,5 +308,27 @@ func TestExport(t *testing.T) {
 	})
 	if _, err := newClient(t, []string{forbidden.URL}).Export(t.Context(), ExportQuery{}); !errors.Is(err, Code(v1.CodeForbidden)) {
 		t.Errorf("%v", err)
+	}
+}
+
+// The trace of the caller goes with every request; none is made up.
+func TestTheTraceOfTheCallerGoesOn(t *testing.T) {
+	var got atomic.Value
+	s, _ := server(t, func(_ int32, w http.ResponseWriter, r *http.Request) {
+		got.Store(r.Header.Get("traceparent"))
+		created(w, "7")
+	})
+	c := newClient(t, []string{s.URL})
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	for ctx, want := range map[context.Context]string{
+		t.Context(): "",
+		trace.ContextWithSpanContext(t.Context(), span): "00-01000000000000000000000000000000-0200000000000000-01",
+	} {
+		if _, err := c.Assert(ctx, signed(t)); err != nil {
+			t.Fatal(err)
+		}
+		if got.Load() != want {
+			t.Errorf("the node was sent the traceparent %q, want %q", got.Load(), want)
+		}
 	}
 }

@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
 )
@@ -51,9 +54,14 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 		req.Header.Set(v1.HeaderPoWNonce, strconv.FormatUint(k.work.Nonce, 10))
 		req.Header.Set(v1.HeaderPoWTimestamp, strconv.FormatUint(k.work.Timestamp, 10))
 	}
+	passTrace(req)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return noAnswer(endpoint, err)
+	}
+	if stream, ok := out.(*Backup); ok && resp.StatusCode/100 == 2 {
+		stream.take(endpoint, resp)
+		return nil
 	}
 	if stream, ok := out.(*io.ReadCloser); ok && resp.StatusCode/100 == 2 {
 		c.noteIndex(resp.Header.Get(v1.HeaderIndex))
@@ -162,4 +170,12 @@ func exchange[T any](ctx context.Context, c *Client, k call, body any) (*T, erro
 		return nil, err
 	}
 	return out, nil
+}
+
+// passTrace sends the trace on that the request's context holds, as W3C
+// traceparent and tracestate.
+func passTrace(req *http.Request) {
+	if ctx := req.Context(); trace.SpanContextFromContext(ctx).IsValid() {
+		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(req.Header))
+	}
 }

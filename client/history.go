@@ -278,6 +278,7 @@ func (w *watch) stream(ctx context.Context, endpoint string) error {
 	if w.client.apiKey != "" {
 		r.Header.Set("X-API-Key", w.client.apiKey)
 	}
+	passTrace(r)
 	resp, err := w.client.http.Do(r)
 	if err != nil {
 		return noAnswer(endpoint, err)

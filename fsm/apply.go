@@ -39,6 +39,8 @@ func (f *FSM) Configuration() (index uint64, c raft.Configuration) {
 // ApplyBatch implements raft.BatchingFSM: the entries become one index batch.
 // Each response is a *Response.
 func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
+	f.applying.Lock()
+	defer f.applying.Unlock()
 	responses := make([]any, len(logs))
 	err := f.usable()
 	if err == nil {
@@ -92,6 +94,7 @@ func (f *FSM) apply(logs []*raft.Log, responses []any) (err error) {
 	if err := batch.Commit(); err != nil {
 		return err
 	}
+	f.format.Store(uint32(batch.Format()))
 	f.position.publishAll(states)
 	return nil
 }
@@ -119,6 +122,10 @@ func (f *FSM) applyEntry(batch *index.Batch, log *raft.Log, response *Response) 
 		}
 	case commandClusterInit:
 		if err := batch.SetClusterID(c.text); err != nil {
+			return err
+		}
+	case commandFormat:
+		if err := batch.RaiseFormat(c.format); err != nil {
 			return err
 		}
 	case commandTermStart:

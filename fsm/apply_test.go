@@ -101,10 +101,10 @@ func TestCommittedAtNeverDecreases(t *testing.T) {
 	fs := vfs.NewMem()
 	f := mustOpen(t, "a", small(fs))
 	feed(t, f, []*raft.Log{
-		entry(1, EncodeWrite(500, [][]byte{record(t, claim(1))})),
-		entry(2, EncodeWrite(400, [][]byte{record(t, claim(2))})),
+		entry(1, EncodeWrite(FormatVersion, 500, [][]byte{record(t, claim(1))})),
+		entry(2, EncodeWrite(FormatVersion, 400, [][]byte{record(t, claim(2))})),
 	}, 2)
-	feed(t, f, []*raft.Log{entry(3, EncodeWrite(450, [][]byte{record(t, claim(3))})), entry(4, EncodeWrite(501, [][]byte{record(t, claim(4))}))}, 1)
+	feed(t, f, []*raft.Log{entry(3, EncodeWrite(FormatVersion, 450, [][]byte{record(t, claim(3))})), entry(4, EncodeWrite(FormatVersion, 501, [][]byte{record(t, claim(4))}))}, 1)
 	defer mustClose(t, f)
 	v, err := f.View()
 	if err != nil {
@@ -126,11 +126,11 @@ func TestApplyFailureIsFinal(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"unknown version": newer,
 		"malformed":       {1},
-		"bad record":      EncodeWrite(testTime, [][]byte{[]byte("\x01no record")}),
-		"bad vote":        EncodeWrite(testTime, [][]byte{[]byte("\x02no record")}),
-		"no kind":         EncodeWrite(testTime, [][]byte{{}}),
-		"unknown kind":    EncodeWrite(testTime, [][]byte{{0xfe, 1, 0x80}}),
-		"cosignature":     EncodeWrite(testTime, [][]byte{{byte(assertion.KindCosignature), 1, 0x80}}),
+		"bad record":      EncodeWrite(FormatVersion, testTime, [][]byte{[]byte("\x01no record")}),
+		"bad vote":        EncodeWrite(FormatVersion, testTime, [][]byte{[]byte("\x02no record")}),
+		"no kind":         EncodeWrite(FormatVersion, testTime, [][]byte{{}}),
+		"unknown kind":    EncodeWrite(FormatVersion, testTime, [][]byte{{0xfe, 1, 0x80}}),
+		"cosignature":     EncodeWrite(FormatVersion, testTime, [][]byte{{byte(assertion.KindCosignature), 1, 0x80}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var fatal []error

@@ -6,11 +6,6 @@ import (
 	"fmt"
 )
 
-// FormatVersion is the highest command format that this version reads and
-// writes. Nodes tell it to each other, and a leader writes nothing above the
-// lowest of the members'.
-const FormatVersion uint16 = 1
-
 // commandType is the first byte of a command, its format's version the second.
 type commandType byte
 
@@ -18,6 +13,7 @@ const (
 	commandWrite       commandType = 1
 	commandClusterInit commandType = 2
 	commandTermStart   commandType = 3
+	commandFormat      commandType = 4
 )
 
 // headLen is type, version and the proposer's clock in unix seconds.
@@ -40,21 +36,23 @@ type command struct {
 	now     uint64
 	records [][]byte // commandWrite; they share the entry's memory
 	text    string   // commandClusterInit: the cluster's id; commandTermStart: the leader's id
+	format  uint16   // commandFormat
 }
 
-func appendHead(size int, kind commandType, now uint64) []byte {
-	b := append(make([]byte, 0, headLen+size), byte(kind), 1)
+func appendHead(size int, kind commandType, version byte, now uint64) []byte {
+	b := append(make([]byte, 0, headLen+size), byte(kind), version)
 	return binary.BigEndian.AppendUint64(b, now)
 }
 
 // EncodeWrite makes the command that records entries, at most 65,536 as
-// assertion.AppendEntry writes them. now is the proposer's clock, unix seconds.
-func EncodeWrite(now uint64, records [][]byte) []byte {
+// assertion.AppendEntry writes them. format is the cluster's, now the proposer's
+// clock, unix seconds.
+func EncodeWrite(format uint16, now uint64, records [][]byte) []byte {
 	size := binary.MaxVarintLen32
 	for _, r := range records {
 		size += binary.MaxVarintLen32 + len(r)
 	}
-	b := appendHead(size, commandWrite, now)
+	b := appendHead(size, commandWrite, writeVersion(format), now)
 	b = binary.AppendUvarint(b, uint64(len(records)))
 	for _, r := range records {
 		b = binary.AppendUvarint(b, uint64(len(r)))
@@ -66,14 +64,32 @@ func EncodeWrite(now uint64, records [][]byte) []byte {
 // EncodeClusterInit makes the command that names a new cluster. A cluster that
 // has a name keeps it.
 func EncodeClusterInit(now uint64, clusterID string) []byte {
-	return append(appendHead(len(clusterID), commandClusterInit, now), clusterID...)
+	return append(appendHead(len(clusterID), commandClusterInit, 1, now), clusterID...)
 }
 
 // EncodeTermStart makes the first command of a new leader. It changes no
 // record: when it is applied, everything that earlier terms committed has been
 // applied too.
 func EncodeTermStart(now uint64, nodeID string) []byte {
-	return append(appendHead(len(nodeID), commandTermStart, now), nodeID...)
+	return append(appendHead(len(nodeID), commandTermStart, 1, now), nodeID...)
+}
+
+// EncodeFormat makes the command after which the cluster writes a higher command
+// format. Every member must understand it.
+func EncodeFormat(now uint64, format uint16) []byte {
+	return binary.BigEndian.AppendUint16(appendHead(2, commandFormat, 1, now), format)
+}
+
+// newestVersion is the newest version of a command that this build reads, 0 for
+// an unknown command.
+func newestVersion(kind commandType) byte {
+	switch kind {
+	case commandWrite:
+		return writeVersion(FormatVersion)
+	case commandClusterInit, commandTermStart, commandFormat:
+		return 1
+	}
+	return 0
 }
 
 // decodeCommand is the inverse of the Encode functions; anything else is an
@@ -83,7 +99,7 @@ func decodeCommand(b []byte) (command, error) {
 		return command{}, fmt.Errorf("%w: %d bytes", errMalformed, len(b))
 	}
 	c := command{kind: commandType(b[0])}
-	if c.kind < commandWrite || c.kind > commandTermStart || b[1] != 1 {
+	if b[1] == 0 || b[1] > newestVersion(c.kind) {
 		return command{}, fmt.Errorf("%w: type %d version %d; this entry was written by a newer stemedb: upgrade this node", ErrUnknownCommand, b[0], b[1])
 	}
 	if len(b) < headLen {
@@ -91,7 +107,17 @@ func decodeCommand(b []byte) (command, error) {
 	}
 	c.now = binary.BigEndian.Uint64(b[2:])
 	body := b[headLen:]
-	if c.kind != commandWrite {
+	switch c.kind {
+	case commandWrite:
+	case commandFormat:
+		if len(body) != 2 {
+			return command{}, fmt.Errorf("%w: a command format of %d bytes", errMalformed, len(body))
+		}
+		if c.format = binary.BigEndian.Uint16(body); c.format > FormatVersion {
+			return command{}, tooNew(c.format)
+		}
+		return c, nil
+	default:
 		c.text = string(body)
 		return c, nil
 	}
@@ -111,6 +137,11 @@ func decodeCommand(b []byte) (command, error) {
 		return command{}, fmt.Errorf("%w: %d bytes after the last entry", errMalformed, len(body))
 	}
 	return c, nil
+}
+
+// tooNew is the error of a build that is older than the cluster's format.
+func tooNew(format uint16) error {
+	return fmt.Errorf("%w: the cluster writes command format %d, this build understands up to %d: upgrade this node", ErrUnknownCommand, format, FormatVersion)
 }
 
 // uvarint reads a shortest-form unsigned integer.

@@ -14,7 +14,7 @@ func TestCommandRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := rapid.Uint64().Draw(t, "now")
 		records := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 1, 300)).Draw(t, "records")
-		c, err := decodeCommand(EncodeWrite(now, records))
+		c, err := decodeCommand(EncodeWrite(FormatVersion, now, records))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestCommandRoundTrip(t *testing.T) {
 }
 
 func TestCommandRefusesDamage(t *testing.T) {
-	good := EncodeWrite(testTime, [][]byte{[]byte("one"), []byte("second")})
+	good := EncodeWrite(FormatVersion, testTime, [][]byte{[]byte("one"), []byte("second")})
 	for n := range len(good) {
 		if _, err := decodeCommand(good[:n]); err == nil {
 			t.Errorf("the first %d of %d bytes decode", n, len(good))
@@ -68,10 +68,24 @@ func TestCommandOfNewerVersion(t *testing.T) {
 	}
 }
 
+func TestCommandOfTheFormat(t *testing.T) {
+	c, err := decodeCommand(EncodeFormat(testTime, FormatVersion))
+	if err != nil || c.kind != commandFormat || c.format != FormatVersion || c.now != testTime {
+		t.Errorf("decoded %+v, %v", c, err)
+	}
+	if _, err := decodeCommand(EncodeFormat(testTime, FormatVersion+1)); !errors.Is(err, ErrUnknownCommand) || !strings.Contains(err.Error(), "upgrade this node") {
+		t.Errorf("a format above this build's: %v", err)
+	}
+	if _, err := decodeCommand(append(EncodeFormat(testTime, FormatVersion), 0)); !errors.Is(err, errMalformed) {
+		t.Errorf("a byte too many: %v", err)
+	}
+}
+
 func FuzzDecodeCommand(f *testing.F) {
-	f.Add(EncodeWrite(testTime, [][]byte{[]byte("one"), {}, []byte("three")}))
+	f.Add(EncodeWrite(FormatVersion, testTime, [][]byte{[]byte("one"), {}, []byte("three")}))
 	f.Add(EncodeClusterInit(testTime, "cluster"))
 	f.Add(EncodeTermStart(testTime, "node"))
+	f.Add(EncodeFormat(testTime, FormatVersion))
 	f.Add([]byte{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x03})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c, err := decodeCommand(raw)
@@ -81,11 +95,13 @@ func FuzzDecodeCommand(f *testing.F) {
 		var again []byte
 		switch c.kind {
 		case commandWrite:
-			again = EncodeWrite(c.now, c.records)
+			again = EncodeWrite(FormatVersion, c.now, c.records)
 		case commandClusterInit:
 			again = EncodeClusterInit(c.now, c.text)
 		case commandTermStart:
 			again = EncodeTermStart(c.now, c.text)
+		case commandFormat:
+			again = EncodeFormat(c.now, c.format)
 		}
 		if diff := cmp.Diff(raw, again); diff != "" {
 			t.Fatalf("two encodings of one command:\n%s", diff)

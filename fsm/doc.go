@@ -6,6 +6,9 @@
 //   - The commands: type byte, version byte, the proposer's clock, body. They
 //     are the format of the log and of every later upgrade. What users write is
 //     one command of many entries, each with its kind (assertion.Kind).
+//   - The command format of the cluster: a number in the log that says which
+//     commands, versions and kinds of entries may be written. It rises by a
+//     command and never falls; a build that does not know it stops.
 //   - ApplyBatch: however many entries raft hands over become one index batch,
 //     data and applied (index, term, committed_at) together.
 //   - The database folder of the index and its replacement by a snapshot.
@@ -30,6 +33,10 @@
 //     not depend on the size of the database. It is turned into a stream, with
 //     a checksum per file and one over everything, only for a follower that
 //     needs it.
+//
+//   - A copy for a backup is a checkpoint too, taken between two batches, with the
+//     index, digest and count of exactly that state. It is none of raft's
+//     snapshots and lets no log be truncated.
 //
 //   - A restore builds the new database beside the old one and swaps them by
 //     renaming one small file. A crash at any point leaves the one or the other.

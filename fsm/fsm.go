@@ -40,6 +40,19 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Retain == 0 {
+		o.Retain = 2
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
 // Result is what became of one entry of a command.
 type Result struct {
 	Outcome index.Outcome
@@ -65,16 +78,19 @@ type FSM struct {
 	databases databases
 	snapshots *SnapshotStore
 
+	applying sync.Mutex // held while the database is written or copied
+
 	mu      sync.RWMutex // guards db against being swapped
 	db      *index.DB
 	closing sync.WaitGroup // databases that were swapped out and still have views
 
 	position positions
+	format   atomic.Uint32 // of the database that is served
 	failure  atomic.Pointer[error]
 	failed   chan struct{}
 	replay   replay
 	decoder  *assertion.RecordDecoder // of the goroutine that applies
-	seq      uint64                   // of checkpoint folders
+	seq      uint64                   // of checkpoint folders; guarded by applying
 	members  atomic.Pointer[configuration]
 	live     atomic.Uint64 // number of the database that is served, 0 while opening
 }
@@ -88,15 +104,7 @@ var (
 // database (the process ended between receiving a snapshot and switching to
 // it), the database is restored from it.
 func Open(dir string, o Options) (*FSM, error) {
-	if o.FS == nil {
-		o.FS = vfs.Default
-	}
-	if o.Retain == 0 {
-		o.Retain = 2
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o = o.withDefaults()
 	f := &FSM{options: o, log: o.Logger.With("component", "fsm"), failed: make(chan struct{}), decoder: assertion.NewRecordDecoder()}
 	f.databases = databases{fs: o.FS, dir: dir, onCorruption: f.corrupt, options: index.Options{
 		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, Logger: o.Logger,
@@ -173,6 +181,10 @@ func (f *FSM) publishStored() error {
 		return err
 	}
 	defer v.Close()
+	if v.Format() > FormatVersion {
+		return tooNew(v.Format())
+	}
+	f.format.Store(uint32(v.Format()))
 	f.position.reset(state{v.Applied().Index, v.Digest(), v.Count()})
 	return nil
 }
@@ -231,6 +243,10 @@ func (f *FSM) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
 
 // AppliedIndex is the log index up to which entries have taken effect.
 func (f *FSM) AppliedIndex() uint64 { return f.position.applied() }
+
+// Format is the command format that the cluster writes, as applied here. It never
+// falls.
+func (f *FSM) Format() uint16 { return uint16(f.format.Load()) }
 
 // WaitApplied waits until the entry at a log index has taken effect, ctx ends,
 // or the FSM has failed.
@@ -299,11 +315,23 @@ func (f *FSM) usable() error {
 // Snapshot implements raft.FSM: a checkpoint at exactly the applied index. The
 // flush before it makes everything up to there durable.
 func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
+	f.applying.Lock()
+	defer f.applying.Unlock()
+	c, err := f.checkpoint("")
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// checkpoint takes a checkpoint of the newest applied state. Nothing may be
+// written meanwhile.
+func (f *FSM) checkpoint(name string) (*checkpoint, error) {
 	if err := f.usable(); err != nil {
 		return nil, err
 	}
 	f.seq++
-	dir := f.options.FS.PathJoin(f.databases.dir, fmt.Sprintf("%s%d", checkpointPrefix, f.seq))
+	dir := f.options.FS.PathJoin(f.databases.dir, fmt.Sprintf("%s%s%d", checkpointPrefix, name, f.seq))
 	if err := f.options.FS.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("remove an old checkpoint: %w", err)
 	}
@@ -313,7 +341,7 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 	return &checkpoint{fs: f.options.FS, dir: dir}, nil
 }
 
-// checkpoint is a snapshot that waits to be handed to the store.
+// checkpoint is a snapshot that waits to be handed to the store, or is copied.
 type checkpoint struct {
 	fs  vfs.FS
 	dir string
@@ -332,11 +360,20 @@ func (c *checkpoint) Persist(sink raft.SnapshotSink) error {
 }
 
 // Release implements raft.FSMSnapshot: what was not handed over is removed.
-func (c *checkpoint) Release() { _ = c.fs.RemoveAll(c.dir) }
+func (c *checkpoint) Release() { _ = c.remove() }
+
+func (c *checkpoint) remove() error {
+	if err := c.fs.RemoveAll(c.dir); err != nil {
+		return fmt.Errorf("remove a checkpoint: %w", err)
+	}
+	return nil
+}
 
 // Restore implements raft.FSM: it replaces the state by a snapshot. One of this
 // node's own store is linked, anything else is read as a stream.
 func (f *FSM) Restore(source io.ReadCloser) error {
+	f.applying.Lock()
+	defer f.applying.Unlock()
 	if err := f.usable(); err != nil {
 		return err
 	}

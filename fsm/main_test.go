@@ -60,7 +60,7 @@ func assertEntry(t testing.TB, index uint64, claims ...*assertion.Assertion) *ra
 	for i, a := range claims {
 		records[i] = record(t, a)
 	}
-	return entry(index, EncodeWrite(testTime+index, records))
+	return entry(index, EncodeWrite(FormatVersion, testTime+index, records))
 }
 
 func entry(index uint64, command []byte) *raft.Log {

@@ -176,7 +176,7 @@ func propose(t *testing.T, leader *member, first, n int) {
 	var futures []raft.ApplyFuture
 	for i := first; i < first+n; i += 3 {
 		records := [][]byte{record(t, claim(i)), record(t, claim(i+1)), record(t, claim(i+2))}
-		futures = append(futures, leader.raft.Apply(EncodeWrite(testTime, records), 10*time.Second))
+		futures = append(futures, leader.raft.Apply(EncodeWrite(FormatVersion, testTime, records), 10*time.Second))
 	}
 	for i, future := range futures {
 		if err := future.Error(); err != nil {

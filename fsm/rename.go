@@ -4,6 +4,8 @@ package fsm
 // for a recovery, on a node that does not run: the others get the name with the
 // snapshot that follows.
 func (f *FSM) RenameCluster(id string) error {
+	f.applying.Lock()
+	defer f.applying.Unlock()
 	if err := f.usable(); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,6 +98,18 @@ func (b *Batch) SetClusterID(id string) error {
 	b.head.cluster = id
 	return b.blind.Set(keyClusterID, []byte(id), nil)
 }
+
+// RaiseFormat sets the command format that the cluster writes; it never falls.
+func (b *Batch) RaiseFormat(format uint16) error {
+	if format <= b.head.format {
+		return nil
+	}
+	b.head.format = format
+	return b.blind.Set(keyFormat, binary.BigEndian.AppendUint16(nil, format), nil)
+}
+
+// Format is the command format that the cluster writes after this batch.
+func (b *Batch) Format() uint16 { return b.head.format }
 
 // RenameCluster gives the cluster another name, for a recovery that makes a new
 // cluster of one node's data; never while a log is applied.

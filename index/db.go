@@ -164,6 +164,16 @@ func (d *DB) Flush() error {
 	return nil
 }
 
+// FlushAhead is Flush while others go on writing, so that a Checkpoint right after
+// it has little left to flush. ErrClosed if the index was closed.
+func (d *DB) FlushAhead() error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.views.Done()
+	return d.Flush()
+}
+
 // Checkpoint makes dir, which must not exist, a copy of the index at exactly
 // the applied entry, by hard links: its cost does not depend on the size of the
 // index. Nothing may be written meanwhile.

@@ -16,7 +16,12 @@ import (
 // the last event's position, on whatever node, misses and repeats nothing. A
 // claim that the content defence hides is no event; the decision that shows it
 // is one, and from then on it is also found at its own position.
-func (v *View) Feed(after assertion.Position, limit int, kinds ...assertion.Kind) (events []assertion.Event, err error) {
+func (v *View) Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error) {
+	return v.events(after, limit, false, kinds)
+}
+
+// events are those of Feed, or with all also what that conceals.
+func (v *View) events(after assertion.Position, limit int, all bool, kinds []assertion.Kind) (events []assertion.Event, err error) {
 	from := newSeq(after)
 	wanted := func(k assertion.Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, k) }
 	first := from
@@ -51,7 +56,7 @@ func (v *View) Feed(after assertion.Position, limit int, kinds ...assertion.Kind
 		var event assertion.Event
 		hidden := false
 		if claim {
-			if hidden = hides(it.Value()); !hidden {
+			if hidden = hides(it.Value()) && !all; !hidden {
 				event, err = v.claimEvent(s, it.Value())
 			}
 		} else {
@@ -61,7 +66,9 @@ func (v *View) Feed(after assertion.Position, limit int, kinds ...assertion.Kind
 			event = assertion.Event{Commit: e.Commit, Entry: e.Entry, Authority: e.Authority}
 			if err == nil {
 				event.Kind = e.Entry.Kind()
-				hidden, err = v.concealed(e.Entry)
+				if !all {
+					hidden, err = v.concealed(e.Entry)
+				}
 			}
 		}
 		if err != nil {

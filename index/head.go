@@ -35,18 +35,22 @@ func decodeApplied(b []byte) (Applied, error) {
 	}, nil
 }
 
+// firstFormat is the command format of a cluster that never raised it.
+const firstFormat = 1
+
 // head is what the index says of itself: how far it has come, and the totals of
 // its records.
 type head struct {
 	applied Applied
 	cluster string
+	format  uint16 // of commands, as the cluster writes them
 	count   uint64
 	pending uint64 // quarantined claims that nobody has decided on
 	digest  lthash.State
 }
 
-// write puts the head into a batch. The cluster's name is not in it: it is
-// written once.
+// write puts the head into a batch. The cluster's name and command format
+// are not in it: they hardly ever change.
 func (h *head) write(b *pebble.Batch) error {
 	return errors.Join(
 		b.Set(keyApplied, h.applied.encode(), nil),
@@ -64,7 +68,18 @@ func (d *DB) readHead(r pebble.Reader) (h head, err error) {
 		return h, err
 	}
 	h.cluster = string(cluster)
-	raw, err := d.get(r, keyApplied)
+	h.format = firstFormat
+	raw, err := d.get(r, keyFormat)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+	case err != nil:
+		return h, err
+	case len(raw) != 2:
+		return h, d.explain(fmt.Errorf("%w: the command format has %d bytes, not 2", ErrCorrupt, len(raw)))
+	default:
+		h.format = binary.BigEndian.Uint16(raw)
+	}
+	raw, err = d.get(r, keyApplied)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return h, nil
 	}

@@ -39,6 +39,7 @@ var (
 	keyClusterID = []byte{spaceMeta, 'i'}
 	keyCount     = []byte{spaceMeta, 'n'}
 	keyDigest    = []byte{spaceMeta, 'd'}
+	keyFormat    = []byte{spaceMeta, 'f'}
 	keyLayout    = []byte{spaceMeta, 'l'}
 	keyPending   = []byte{spaceMeta, 'p'}
 	// keyTrust is the place in the log of the last entry that trust rests on.

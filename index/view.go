@@ -94,6 +94,9 @@ func (v *View) Applied() Applied { return v.head.applied }
 // ClusterID is the cluster's name, "" before it has one.
 func (v *View) ClusterID() string { return v.head.cluster }
 
+// Format is the command format that the cluster writes, from 1.
+func (v *View) Format() uint16 { return v.head.format }
+
 // Count is the number of claims of whatever stage.
 func (v *View) Count() uint64 { return v.head.count }
 

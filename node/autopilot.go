@@ -116,15 +116,15 @@ func (p *pilot) GetNodeTypes(_ *autopilot.Config, s *autopilot.State) map[raft.S
 }
 
 // CalculatePromotionsAndDemotions implements autopilot.Promoter: a non-voter that
-// has been healthy for the stabilization time becomes a voter, also right after
+// has been healthy for the stabilization time, with space on its disk, becomes a voter, also right after
 // an election, where the library would not wait. A voter that was started as a
 // non-voter becomes one, if the rest keeps a quorum.
 func (p *pilot) CalculatePromotionsAndDemotions(c *autopilot.Config, s *autopilot.State) (changes autopilot.RaftChanges) {
-	now, members := time.Now(), p.n.standings()
+	now, members, seen := time.Now(), p.n.standings(), p.n.seen()
 	for id, server := range s.Servers {
 		replica := server.Server.NodeType == readReplica
 		switch {
-		case server.State == autopilot.RaftNonVoter && !replica && server.Health.IsStable(now, c.ServerStabilizationTime):
+		case server.State == autopilot.RaftNonVoter && !replica && seen[string(id)].Disk == gossip.DiskOK && server.Health.IsStable(now, c.ServerStabilizationTime):
 			changes.Promotions = append(changes.Promotions, id)
 		case server.State == autopilot.RaftVoter && replica && quorumGuard(voting(members, string(id), false), "demoting", false) == nil:
 			changes.Demotions = append(changes.Demotions, id)

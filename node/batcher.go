@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/fsm"
 )
@@ -19,6 +22,8 @@ const (
 // one caller, and the place where their outcome is delivered.
 type writeRequest struct {
 	caller  Caller
+	parents []trace.SpanContext // of the recorded traces that the request is part of
+	queued  time.Time           // zero without parents
 	records [][]byte
 	bytes   int
 	done    chan writeReply // buffered: the batcher never waits for a reader
@@ -183,12 +188,15 @@ func (b *batcher) close() {
 
 // chunk splits the records of one write into requests that fit into one log
 // entry each.
-func chunk(caller Caller, records [][]byte) []*writeRequest {
+func chunk(caller Caller, parents []trace.SpanContext, records [][]byte) []*writeRequest {
 	var requests []*writeRequest
 	var current *writeRequest
 	for _, record := range records {
 		if current == nil || len(current.records) == maxGroupClaims || current.bytes+len(record) > maxGroupBytes {
-			current = &writeRequest{caller: caller, done: make(chan writeReply, 1)}
+			current = &writeRequest{caller: caller, parents: parents, done: make(chan writeReply, 1)}
+			if len(parents) > 0 {
+				current.queued = time.Now()
+			}
 			requests = append(requests, current)
 		}
 		current.records = append(current.records, record)

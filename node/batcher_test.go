@@ -175,7 +175,7 @@ func TestChunkKeepsOrderAndBounds(t *testing.T) {
 		records = append(records, record)
 	}
 	next := 0
-	for _, req := range chunk(Caller{RequestID: "r"}, records) {
+	for _, req := range chunk(Caller{RequestID: "r"}, nil, records) {
 		if len(req.records) > maxGroupClaims || req.bytes > maxGroupBytes || req.caller.RequestID != "r" {
 			t.Errorf("chunk of %d claims and %d bytes for %q", len(req.records), req.bytes, req.caller.RequestID)
 		}

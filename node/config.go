@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/sync/gossip"
 )
@@ -47,6 +48,12 @@ type Config struct {
 	// many see each other and none of them has state. 0 means: never bootstrap,
 	// only join. 1 without Join is a one-node cluster.
 	BootstrapExpect int
+
+	// RestoreFrom, if set, is the folder of a backup that the node's first start
+	// restores: as a new cluster of this node alone, which others join. It means
+	// nothing to a node that has data, or that finds a cluster to join. Set it on
+	// one node only.
+	RestoreFrom string
 
 	// NonVoter makes the node a read replica for good: it holds all data and
 	// serves, but never votes, and forms no cluster.
@@ -95,6 +102,9 @@ type Config struct {
 	// a node that was away for a short time catches up from the log instead of
 	// from a whole snapshot.
 	TrailingLogs uint64
+	// LogCompactPercent makes a start compact the raft log if more than so much of
+	// its file is free (see CompactLog). 0: never.
+	LogCompactPercent int
 
 	// WriteTimeout bounds one write from the moment it is queued. When it
 	// passes after the write was proposed, the outcome is unknown.
@@ -114,6 +124,10 @@ type Config struct {
 	// refused as overload.
 	MaxQueuedClaims int
 
+	// BackupRate bounds how many bytes of its state or log a running node reads,
+	// hashes and compresses in a second for a backup; 0 is no bound.
+	BackupRate int64
+
 	// CacheBytes and MemTableBytes size the index (see index.Options).
 	CacheBytes    int64
 	MemTableBytes uint64
@@ -122,9 +136,23 @@ type Config struct {
 	// gossip, by a number that is the same on all nodes.
 	Shared map[byte]gossip.Shared
 
+	// DiskTimeout is how long a write to the disk may take until the disk counts as
+	// hung: the node then refuses writes and cuts itself off from the others, so
+	// that another one leads, until writes complete again. 0: never.
+	DiskTimeout time.Duration
+	// MinFreeDisk is how many bytes must be free on the disk of the data directory.
+	// A leader with less hands over, or refuses writes; 0: no minimum.
+	MinFreeDisk uint64
+
 	// NoFsync switches off fsync of the raft log. Only for tests that prove
 	// that it matters: with it, an acknowledged write can be lost.
 	NoFsync bool
+	// NoReadIndex serves every read like a local one. Only for tests that prove
+	// that the tests of freshness notice it.
+	NoReadIndex bool
+
+	// Tracer makes the spans of writes and reads; none are made if it is nil.
+	Tracer trace.Tracer
 
 	// Registerer receives the metrics of the node; nil keeps them private.
 	Registerer prometheus.Registerer
@@ -132,6 +160,10 @@ type Config struct {
 
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+
+	// probeDisk and diskSpace stand in for the disk in tests; nil is the disk.
+	probeDisk func(bytes int) error
+	diskSpace func() (free, size uint64, err error)
 }
 
 // DefaultConfig returns the settings of a one-node cluster on loopback.
@@ -155,8 +187,11 @@ func DefaultConfig() Config {
 		TrustInterval:     time.Second,
 		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
+		BackupRate:        16 << 20,
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
+		DiskTimeout:       5 * time.Second,
+		MinFreeDisk:       256 << 20,
 	}
 }
 
@@ -201,6 +236,12 @@ func (c *Config) Validate() error {
 	if c.LeaderLease > c.HeartbeatTimeout || c.LeaderLease < 5*time.Millisecond {
 		bad("leader lease is %v: it must lie between 5ms and the heartbeat timeout %v", c.LeaderLease, c.HeartbeatTimeout)
 	}
+	if c.LogCompactPercent < 0 || c.LogCompactPercent > 99 {
+		bad("log-compact-percent is %d: 0 to 99 is possible", c.LogCompactPercent)
+	}
+	if c.DiskTimeout < 0 || c.DiskTimeout > 0 && c.DiskTimeout < 100*time.Millisecond {
+		bad("disk timeout is %v: at least 100ms is possible, or 0 to take no disk for hung", c.DiskTimeout)
+	}
 	if n := len(c.GossipKey); n != 0 && n != 16 && n != 24 && n != 32 {
 		bad("gossip key has %d bytes: 16, 24 or 32 are possible", n)
 	}
@@ -211,6 +252,9 @@ func (c *Config) Validate() error {
 		if d <= 0 {
 			bad("%s is %v: it must be positive", name, d)
 		}
+	}
+	if c.BackupRate < 0 {
+		bad("backup rate is %d: it is a number of bytes, 0 for no bound", c.BackupRate)
 	}
 	if c.SnapshotThreshold == 0 || c.MaxQueuedClaims <= 0 {
 		bad("snapshot threshold and the queue of claims must be positive")
@@ -231,4 +275,5 @@ func (c *Config) lockPath() string     { return filepath.Join(c.DataDir, "LOCK")
 func (c *Config) identityPath() string { return filepath.Join(c.DataDir, "node.json") }
 func (c *Config) keyPath() string      { return filepath.Join(c.DataDir, "node.key") }
 func (c *Config) logPath() string      { return filepath.Join(c.DataDir, "raft.db") }
+func (c *Config) probePath() string    { return filepath.Join(c.DataDir, "disk-probe") }
 func (c *Config) statePath() string    { return filepath.Join(c.DataDir, "state") }

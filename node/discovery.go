@@ -76,7 +76,7 @@ func (n *Node) complain(seen map[string]string, key string, err error) {
 func (n *Node) candidates() []string {
 	found := map[string]bool{}
 	for _, join := range n.cfg.Join {
-		for _, address := range n.resolve(join) {
+		for _, address := range resolve(n.ctx, join) {
 			found[address] = true
 		}
 	}
@@ -100,7 +100,7 @@ func (n *Node) candidates() []string {
 
 // resolve turns a join entry into addresses: a name stands for every address
 // that it resolves to, so that one DNS name can stand for the whole cluster.
-func (n *Node) resolve(join string) []string {
+func resolve(ctx context.Context, join string) []string {
 	host, port, err := net.SplitHostPort(join)
 	if err != nil {
 		host, port = strings.Trim(join, "[]"), strconv.Itoa(DefaultClusterPort)
@@ -108,7 +108,7 @@ func (n *Node) resolve(join string) []string {
 	if net.ParseIP(host) != nil {
 		return []string{net.JoinHostPort(host, port)}
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil || len(ips) < 2 {

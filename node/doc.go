@@ -15,6 +15,12 @@
 //     whatever arrives while a proposal is in flight into the next log entry
 //     (group commit without a timer), and the entry is proposed here or
 //     forwarded to the leader with the callers' identities.
+//   - The succession: a follower whose connection to the leader's process ends,
+//     which hears nothing from it and cannot dial it, stands for election without
+//     waiting for raft's heartbeat timeout, the voters one after the other.
+//   - The command format: the leader raises the cluster's when every member
+//     understands a higher one, and admits no member that does not know it, so that
+//     nodes are upgraded one after the other under load.
 //   - The membership: newcomers join as non-voters, the leader's autopilot
 //     promotes and removes, operators change it from any node, and a guard at the
 //     leader refuses what would lose the quorum. A node that was removed serves

@@ -24,6 +24,12 @@ var (
 	ErrFutureState = errors.New("that state lies in the future")
 	// ErrFailed means that the node's state is damaged and nothing is served.
 	ErrFailed = errors.New("the node has failed")
+	// ErrDisk means that the disk of this node's data directory hangs or fails. The
+	// write was not proposed, the read was not answered; other nodes may do both.
+	ErrDisk = errors.New("the disk of the node is in trouble")
+	// ErrDiskSpace means that too little is free on the disks for further writes.
+	// Nothing was proposed.
+	ErrDiskSpace = errors.New("too little disk space is free for writes")
 	// ErrRemoved means that this node was removed from the cluster and serves
 	// nothing any more.
 	ErrRemoved = errors.New("this node was removed from the cluster")
@@ -35,7 +41,4 @@ var (
 	// ErrMembership means that a change of the membership does not fit the state of
 	// the cluster, for the reason given. Nothing was changed.
 	ErrMembership = errors.New("the change does not fit the state of the cluster")
-	// ErrIncompatible means that a member of the cluster does not understand the
-	// format of a command, so that it must not be written to the log yet.
-	ErrIncompatible = errors.New("a member of the cluster does not understand this command format")
 )

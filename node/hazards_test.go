@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/sync/gossip"
 )
 
 // neverFuture is a raft future of a cluster that has lost its quorum: it does
@@ -127,7 +130,7 @@ func TestOneRoundServesEveryReadThatBeganBeforeIt(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	var rounds atomic.Uint64
 	entered, release := make(chan struct{}), make(chan struct{})
-	r := &readIndexer{round: func() (uint64, error) {
+	r := &readIndexer{round: func(trace.SpanContext) (uint64, error) {
 		entered <- struct{}{}
 		<-release
 		return rounds.Add(1), nil
@@ -162,17 +165,25 @@ func TestOneRoundServesEveryReadThatBeganBeforeIt(t *testing.T) {
 	}
 }
 
-func TestNoCommandAboveTheMembersFormatIsWritten(t *testing.T) {
-	c := startCluster(t, 1, func(_ int, cfg *Config) { cfg.SyncInterval = 3 * time.Second }) // the format is recomputed no sooner
-	n := c.nodes[0]
-	at := n.raft.LastIndex()
-	n.format.Store(uint32(n.ownFormat - 1)) // a member that was not upgraded
-	_, err := n.Write(t.Context(), Caller{}, claim(t, 1))
-	if !errors.Is(err, ErrIncompatible) {
-		t.Errorf("write: %v, want ErrIncompatible", err)
+func TestTheCommonFormatIsThatOfTheOldestMember(t *testing.T) {
+	servers := []raft.Server{{ID: "a"}, {ID: "b"}, {ID: "c", Suffrage: raft.Nonvoter}}
+	member := func(id string, format uint16) gossip.Member {
+		return gossip.Member{Meta: gossip.Meta{NodeID: id, CommandFormat: format}}
 	}
-	if now := n.raft.LastIndex(); now != at {
-		t.Errorf("the log grew from %d to %d", at, now)
+	newest := fsm.FormatVersion
+	for name, c := range map[string]struct {
+		members []gossip.Member
+		want    uint16
+	}{
+		"all":               {[]gossip.Member{member("a", newest), member("b", newest), member("c", newest)}, newest},
+		"newer ones":        {[]gossip.Member{member("a", newest+1), member("b", newest+7), member("c", newest+1)}, newest},
+		"an old replica":    {[]gossip.Member{member("a", newest), member("b", newest), member("c", newest-1)}, newest - 1},
+		"one is not known":  {[]gossip.Member{member("a", newest), member("b", newest)}, 0},
+		"an old non-member": {[]gossip.Member{member("a", newest), member("b", newest), member("c", newest), member("d", newest-1)}, newest},
+	} {
+		if got := commonFormat(servers, c.members); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
 	}
 }
 

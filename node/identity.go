@@ -57,7 +57,7 @@ func lockDataDir(cfg *Config) (io.Closer, error) {
 // and stores it on the first start.
 func resolveIdentity(cfg *Config) (identity, error) {
 	if cfg.NodeID != "" && !validNodeID.MatchString(cfg.NodeID) {
-		return identity{}, fmt.Errorf("node id %q: use 1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit", cfg.NodeID)
+		return identity{}, badNodeID(cfg.NodeID)
 	}
 	raw, err := os.ReadFile(cfg.identityPath())
 	switch {
@@ -79,6 +79,10 @@ func resolveIdentity(cfg *Config) (identity, error) {
 	}
 	id := identity{NodeID: name}
 	return id, id.save(cfg)
+}
+
+func badNodeID(id string) error {
+	return fmt.Errorf("node id %q: use 1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit", id)
 }
 
 // randomHex is so many random bytes in hexadecimal: a name that nobody else has.

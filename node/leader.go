@@ -83,6 +83,7 @@ func (n *Node) watchLeader() {
 					n.beginTerm(ctx)
 					n.runAutopilot(ctx)
 				})
+				begun.Go(func() { n.raiseFormat(ctx) })
 			}
 			n.leaderWatch.notify()
 		case o := <-observations:

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/index"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -147,7 +148,7 @@ func TestNodesOfAnotherClusterAreRefused(t *testing.T) {
 	b := startCluster(t, 1, nil)
 	own := b.nodes[0]
 	_, err := own.client.Join(t.Context(), a.nodes[0].address, transport.JoinRequest{
-		NodeID: "stranger", ClusterAddr: own.address, ClusterID: own.ClusterID(), CommandFormat: own.ownFormat,
+		NodeID: "stranger", ClusterAddr: own.address, ClusterID: own.ClusterID(), CommandFormat: fsm.FormatVersion,
 	})
 	if !errors.Is(err, transport.ErrWrongCluster) {
 		t.Errorf("join: %v, want ErrWrongCluster", err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/sync/gossip"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -72,13 +72,14 @@ func answered(response MemberResponse, err error) (MemberResponse, error) {
 // leader, or at the node that it is about. Repeating it changes nothing more.
 //
 // Errors: ErrNoMember, ErrQuorumAtRisk, ErrMembership (a guard refused it; most
-// give way to Force), ErrNoLeader, ErrStopping, ErrRemoved (nothing was changed);
+// give way to Force), ErrNoLeader, ErrStopping, ErrRemoved, ErrDisk (nothing was
+// changed);
 // ErrOutcomeUnknown (it may have been).
 func (n *Node) ChangeMembers(ctx context.Context, req MemberRequest) (MemberResponse, error) {
 	if n.stopping.Load() {
 		return MemberResponse{}, ErrStopping
 	}
-	if err := n.removal.err(); err != nil {
+	if err := errors.Join(n.removal.err(), n.disk.err()); err != nil {
 		return MemberResponse{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
@@ -234,6 +235,8 @@ func (n *Node) addServer(ctx context.Context, id, address string) (index uint64,
 
 // admit adds a node that an operator names, after a look at who is there.
 func (n *Node) admit(ctx context.Context, req MemberRequest) (MemberResponse, error) {
+	n.formatMu.Lock()
+	defer n.formatMu.Unlock()
 	if !req.Force {
 		hello, err := n.client.Hello(ctx, req.ClusterAddr, transport.HelloRequest{NodeID: n.id, ClusterID: n.ClusterID()})
 		switch {
@@ -243,8 +246,8 @@ func (n *Node) admit(ctx context.Context, req MemberRequest) (MemberResponse, er
 			return MemberResponse{}, fmt.Errorf("%w: the node at %s is called %s, not %s", ErrMembership, req.ClusterAddr, hello.NodeID, req.NodeID)
 		case hello.ClusterID != "" && hello.ClusterID != n.ClusterID():
 			return MemberResponse{}, fmt.Errorf("%w: the node at %s belongs to cluster %s: empty its data directory first", ErrMembership, req.ClusterAddr, hello.ClusterID)
-		case hello.CommandFormat < fsm.FormatVersion:
-			return MemberResponse{}, fmt.Errorf("%w: the node at %s understands command format %d, this cluster writes %d: start it with a newer version", ErrMembership, req.ClusterAddr, hello.CommandFormat, fsm.FormatVersion)
+		case hello.CommandFormat < n.fsm.Format():
+			return MemberResponse{}, fmt.Errorf("%w: the node at %s understands command format %d, this cluster writes %d: start it with a newer version", ErrMembership, req.ClusterAddr, hello.CommandFormat, n.fsm.Format())
 		}
 	}
 	index, changed, err := n.addServer(ctx, req.NodeID, req.ClusterAddr)
@@ -395,6 +398,9 @@ func (n *Node) successor(req MemberRequest) (raft.Server, error) {
 	}
 	if err := n.caughtUp(req.NodeID, readyLag); err != nil && !req.Force {
 		return raft.Server{}, err
+	}
+	if disk := n.seen()[req.NodeID].Disk; disk != gossip.DiskOK && !req.Force {
+		return raft.Server{}, fmt.Errorf("%w: the disk of %s is %s: choose another voter", ErrMembership, req.NodeID, diskName(disk))
 	}
 	return target, nil
 }

@@ -17,6 +17,7 @@ type metrics struct {
 	commitSeconds prometheus.Histogram
 	batchClaims   prometheus.Histogram
 	syncSeconds   prometheus.Histogram
+	diskTroubles  prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -27,28 +28,32 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}),
 		forwarded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stemedb_forwarded_claims_total",
-			Help: "Claims that this node brought to the leader on behalf of its clients.",
+			Help: "Claims, and other entries such as votes and keys, that this node brought to the leader and whose outcome it learned.",
 		}),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_commit_seconds",
-			Help:    "Time from proposing or forwarding a group of claims until its outcome was known on this node.",
+			Help:    "Time from proposing or forwarding a group of claims or other entries until its outcome was known on this node. Groups whose outcome stayed unknown are not counted.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 		batchClaims: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_commit_batch_claims",
-			Help:    "Claims per group commit on this node.",
+			Help:    "Claims, and other entries such as votes and keys, per group commit on this node. A leader groups what other nodes forward together with its own.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_log_store_sync_seconds",
-			Help:    "Time of one append to the raft log including its fdatasync. The count is the number of syncs.",
+			Help:    "Time of one append of entries to the raft log. Each writes and syncs twice: the pages, then the page that makes them valid.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
+		}),
+		diskTroubles: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stemedb_disk_troubles_total",
+			Help: "Times that the disk of the data directory began to hang or to fail since the node started.",
 		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.leaderChanges, m.forwarded, m.commitSeconds, m.batchClaims, m.syncSeconds} {
+	for _, c := range []prometheus.Collector{m.leaderChanges, m.forwarded, m.commitSeconds, m.batchClaims, m.syncSeconds, m.diskTroubles} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}
@@ -73,6 +78,8 @@ var (
 		"Raft log index up to which this node knows the log to be committed.", nil, nil)
 	descTerm = prometheus.NewDesc("stemedb_raft_term",
 		"Current raft term of this node.", nil, nil)
+	descFormat = prometheus.NewDesc("stemedb_command_format",
+		"Command format that the cluster writes to its log, as this node has applied it. It rises when every member understands a higher one.", nil, nil)
 	descVoters = prometheus.NewDesc("stemedb_cluster_voters",
 		"Voters in the newest raft configuration that this node has. More than half of them must live for the cluster to write.", nil, nil)
 	descVotersAlive = prometheus.NewDesc("stemedb_cluster_voters_alive",
@@ -83,20 +90,23 @@ var (
 		"Bytes that the node's user may still write to the file system of the data directory.", nil, nil)
 	descDiskSize = prometheus.NewDesc("stemedb_disk_size_bytes",
 		"Size of the file system of the data directory.", nil, nil)
-	descDisk = prometheus.NewDesc("stemedb_index_disk_bytes",
-		"Bytes of disk that the local index uses, obsolete files that await deletion included.", nil, nil)
-	descReadAmp = prometheus.NewDesc("stemedb_index_read_amplification",
-		"Sorted runs that a point read of the local index may have to look at.", nil, nil)
-	descCompactions = prometheus.NewDesc("stemedb_index_compactions_total",
-		"Compactions of the local index since the node started.", nil, nil)
+	descDiskLow = prometheus.NewDesc("stemedb_disk_low",
+		"1 while less than the minimum is free on the file system of the data directory, else 0.", nil, nil)
+	descDiskMinFree = prometheus.NewDesc("stemedb_disk_min_free_bytes",
+		"The minimum of free bytes below which writes are refused; 0 is none.", nil, nil)
+	descDiskUnavailable = prometheus.NewDesc("stemedb_disk_unavailable",
+		"1 while the disk of the data directory hangs or fails and the node takes part in nothing, else 0.", nil, nil)
+	descDiskWaiting = prometheus.NewDesc("stemedb_disk_write_waiting_seconds",
+		"For how long the oldest write to the raft log, or probe of the disk, has been under way; 0 if none is.", nil, nil)
 )
 
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm,
-		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDisk, descReadAmp, descCompactions} {
+	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descFormat,
+		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDiskLow, descDiskMinFree, descDiskUnavailable, descDiskWaiting} {
 		ch <- d
 	}
+	describeStores(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -113,20 +123,18 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descCommit, float64(n.raft.CommitIndex()))
 	gauge(descTerm, float64(n.raft.CurrentTerm()))
-	leads := 0.0
-	if n.leads() {
-		leads = 1
+	gauge(descFormat, float64(n.fsm.Format()))
+	gauge(descIsLeader, indicator(n.leads()))
+	gauge(descDigestAgrees, indicator(!n.tracker.Status().Minority))
+	disk := n.disk.view()
+	if disk.size > 0 {
+		gauge(descDiskFree, float64(disk.free))
+		gauge(descDiskSize, float64(disk.size))
 	}
-	gauge(descIsLeader, leads)
-	agrees := 1.0
-	if n.tracker.Status().Minority {
-		agrees = 0
-	}
-	gauge(descDigestAgrees, agrees)
-	if free, size, err := diskSpace(n.cfg.DataDir); err == nil {
-		gauge(descDiskFree, float64(free))
-		gauge(descDiskSize, float64(size))
-	}
+	gauge(descDiskLow, indicator(disk.low))
+	gauge(descDiskMinFree, float64(n.cfg.MinFreeDisk))
+	gauge(descDiskUnavailable, indicator(disk.trouble != nil))
+	gauge(descDiskWaiting, disk.waiting.Seconds())
 	states := map[gossip.State]int{gossip.Alive: 0, gossip.Dead: 0, gossip.Left: 0}
 	alive := map[string]bool{}
 	for _, member := range n.gossip.Members() {
@@ -147,9 +155,13 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	for state, number := range states {
 		gauge(descNodes, float64(number), string(state))
 	}
-	if m := n.fsm.Metrics(); m != nil {
-		gauge(descDisk, float64(m.DiskSpaceUsage()))
-		gauge(descReadAmp, float64(m.ReadAmp()))
-		ch <- prometheus.MustNewConstMetric(descCompactions, prometheus.CounterValue, float64(m.Compact.Count))
+	n.collectStores(ch)
+}
+
+// indicator is a condition as a gauge has it.
+func indicator(holds bool) float64 {
+	if holds {
+		return 1
 	}
+	return 0
 }

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/sync/convergence"
 	"github.com/stemedb/stemedb/sync/gossip"
 	"github.com/stemedb/stemedb/transport"
@@ -22,25 +24,26 @@ import (
 
 // Node is one running node. Start makes it, Stop ends it.
 type Node struct {
-	cfg       Config
-	id        string
-	key       ed25519.PrivateKey
-	address   string // node-to-node address that the others use
-	ownFormat uint16
-	log       *slog.Logger
-	metrics   *metrics
-	started   time.Time
+	cfg     Config
+	id      string
+	key     ed25519.PrivateKey
+	address string // node-to-node address that the others use
+	log     *slog.Logger
+	metrics *metrics
+	tracer  trace.Tracer
+	started time.Time
 
 	ctx    context.Context // ends when the node stops
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 
 	lock      io.Closer
+	disk      *diskWatch
 	logs      *LogStore
 	fsm       *fsm.FSM
 	transport *transport.Transport
 	client    *transport.Client
-	raftNet   io.Closer
+	raftNet   *transport.RaftTransport
 	raft      *raft.Raft
 	gossip    *gossip.Gossip
 	tracker   *convergence.Tracker
@@ -53,7 +56,7 @@ type Node struct {
 	lastLeader  atomic.Pointer[string]
 	promised    promise
 	joined      atomic.Bool // the leader has added this node since it started
-	format      atomic.Uint32
+	formatMu    sync.Mutex  // held while the command format or the membership is decided on
 	recovered   atomic.Bool
 	announced   gossip.Meta // what gossip says of this node; only the report loop uses it
 	clusterID   atomic.Pointer[string]
@@ -62,13 +65,15 @@ type Node struct {
 	pilot       atomic.Pointer[pilot] // while this node leads
 	holds       holds
 	removal     removal
+	noRoom      atomic.Pointer[error] // what writes are refused with for want of space
 
-	stopping atomic.Bool
-	stopOnce sync.Once
-	stopErr  error
-	failOnce sync.Once
-	failed   chan struct{}
-	failure  atomic.Pointer[error]
+	backingUp atomic.Bool
+	stopping  atomic.Bool
+	stopOnce  sync.Once
+	stopErr   error
+	failOnce  sync.Once
+	failed    chan struct{}
+	failure   atomic.Pointer[error]
 }
 
 // Start opens the data directory, listens, starts raft and gossip, and begins
@@ -84,16 +89,18 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if err := restoreFirst(ctx, &cfg); err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(cfg.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	n := &Node{
-		cfg: cfg, ownFormat: fsm.FormatVersion, metrics: m, started: time.Now(),
+		cfg: cfg, metrics: m, tracer: tracing.OrNone(cfg.Tracer), started: time.Now(),
 		leadership: make(chan bool, 16), leaderWatch: newBroadcast(), failed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	n.format.Store(uint32(n.ownFormat))
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -106,6 +113,12 @@ func (n *Node) open() (err error) {
 	cfg := &n.cfg
 	if n.lock, err = lockDataDir(cfg); err != nil {
 		return err
+	}
+	if interruptedRestore(cfg) {
+		return fmt.Errorf("%w: run it again; or empty %s to start anew", ErrInterruptedRestore, cfg.DataDir)
+	}
+	if err := probeDisk(cfg.probePath(), probeBytes); err != nil {
+		return fmt.Errorf("the disk of the data directory cannot be written: make space, or mend it: %w", err)
 	}
 	who, err := resolveIdentity(cfg)
 	if err != nil {
@@ -128,9 +141,12 @@ func (n *Node) open() (err error) {
 	if stored := n.storedClusterID(); stored != "" && who.ClusterID != "" && stored != who.ClusterID {
 		return fmt.Errorf("the data directory is that of cluster %s and calls itself %s: a recovery was interrupted; run `stemedb recover` again", stored, who.ClusterID)
 	}
-	if n.logs, err = OpenLogStore(cfg.logPath(), cfg.NoFsync, n.metrics.observeSync); err != nil {
+	if err := n.openLog(); err != nil {
 		return err
 	}
+	n.disk = newDiskWatch(cfg, time.Now)
+	n.disk.turned = n.diskTurned
+	n.logs.watch = n.disk
 	n.transport, err = transport.Listen(transport.Config{Addr: cfg.ClusterAddr, Advertise: cfg.AdvertiseHost, TLS: cfg.TLS, ClusterID: n.ClusterID, Logger: n.log})
 	if err != nil {
 		return fmt.Errorf("listen for the other nodes: %w", err)
@@ -181,7 +197,7 @@ func (n *Node) startRaft() error {
 	}
 	network := n.transport.RaftTransport(conf.Logger)
 	n.raftNet = network
-	n.raft, err = raft.NewRaft(conf, n.fsm, cached, n.logs, n.fsm.SnapshotStore(), network)
+	n.raft, err = raft.NewRaft(conf, n.stateMachine(), cached, n.logs, n.fsm.SnapshotStore(), network)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
@@ -221,7 +237,10 @@ func (n *Node) startSync() (err error) {
 
 // run starts the loops of a node that is open.
 func (n *Node) run() {
+	n.disk.start()
 	n.loops.Go(n.watchLeader)
+	n.loops.Go(n.watchSpace)
+	n.loops.Go(n.succeedLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
 	n.loops.Go(n.registerKey)
@@ -235,7 +254,7 @@ func (n *Node) run() {
 func (n *Node) meta() gossip.Meta {
 	return gossip.Meta{
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
-		Version: n.cfg.Version, CommandFormat: n.ownFormat, NonVoter: n.nonVoter(),
+		Version: n.cfg.Version, CommandFormat: fsm.FormatVersion, NonVoter: n.nonVoter(), Disk: n.disk.view().state(),
 	}
 }
 

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/internal/tracing"
 )
 
 // Level is how fresh a read must be.
@@ -24,6 +27,17 @@ const (
 	Local
 )
 
+func (l Level) String() string {
+	switch l {
+	case Bounded:
+		return "bounded"
+	case Local:
+		return "local"
+	default:
+		return "linearizable"
+	}
+}
+
 // Consistency is what a read demands of the state that it is served from.
 type Consistency struct {
 	Level Level
@@ -39,7 +53,7 @@ type Consistency struct {
 // Read returns a view of the state that satisfies c. The caller closes it.
 //
 // Errors: ErrNoLeader or ErrTooStale if freshness could not be proved in time,
-// ErrMinIndex if the wanted index was not applied in time, ErrFutureState if
+// ErrDisk if this node is cut off for its disk, ErrMinIndex if the wanted index was not applied in time, ErrFutureState if
 // KnownAt lies ahead, ErrRemoved, ErrFailed if the state is damaged.
 func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 	if err := n.removal.err(); err != nil {
@@ -47,6 +61,17 @@ func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.ReadTimeout)
 	defer cancel()
+	ctx, span := tracing.Start(ctx, n.tracer, "consistency")
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("stemedb.node", n.id), attribute.String("stemedb.consistency", c.Level.String()))
+	}
+	view, err := n.readAt(ctx, c)
+	tracing.End(span, err)
+	return view, err
+}
+
+// readAt is Read in its time and span.
+func (n *Node) readAt(ctx context.Context, c Consistency) (*index.View, error) {
 	want, err := n.freshIndex(ctx, c)
 	if err != nil {
 		return nil, err
@@ -55,13 +80,19 @@ func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 	if err != nil || c.KnownAt == nil {
 		return view, err
 	}
-	return n.readKnown(ctx, view, *c.KnownAt)
+	ctx, span := tracing.Start(ctx, n.tracer, "known state")
+	view, err = n.readKnown(ctx, view, *c.KnownAt)
+	tracing.End(span, err)
+	return view, err
 }
 
 // viewAt opens a view once this node has applied a log index.
 func (n *Node) viewAt(ctx context.Context, want uint64) (*index.View, error) {
 	if want > n.fsm.AppliedIndex() {
-		if err := n.fsm.WaitApplied(ctx, want); err != nil {
+		wait, span := tracing.Start(ctx, n.tracer, "wait for apply")
+		err := n.fsm.WaitApplied(wait, want)
+		tracing.End(span, err)
+		if err != nil {
 			if n.fsm.Failed() != nil {
 				return nil, fmt.Errorf("%w: %w", ErrFailed, n.fsm.Failed())
 			}
@@ -97,10 +128,20 @@ func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
 
 // freshIndex returns the log index that proves the wanted freshness.
 func (n *Node) freshIndex(ctx context.Context, c Consistency) (uint64, error) {
-	switch c.Level {
-	case Local:
+	if c.Level == Local || n.cfg.NoReadIndex {
 		return 0, nil
-	case Bounded:
+	}
+	if err := n.disk.err(); err != nil { // this node is cut off from the leader
+		return 0, err
+	}
+	ctx, span := tracing.Start(ctx, n.tracer, "read index")
+	index, err := n.provenIndex(ctx, c)
+	tracing.End(span, err)
+	return index, err
+}
+
+func (n *Node) provenIndex(ctx context.Context, c Consistency) (uint64, error) {
+	if c.Level == Bounded {
 		if index, ok := n.reads.remembered(c.MaxStale); ok {
 			return index, nil
 		}
@@ -109,7 +150,6 @@ func (n *Node) freshIndex(ctx context.Context, c Consistency) (uint64, error) {
 			return 0, errors.Join(ErrTooStale, err)
 		}
 		return index, nil
-	default:
-		return n.reads.wait(ctx)
 	}
+	return n.reads.wait(ctx)
 }

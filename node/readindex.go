@@ -2,12 +2,15 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -22,12 +25,15 @@ type readRound struct {
 // is under way, and a read is answered only by a round that began after it.
 type readIndexer struct {
 	// round fetches the read index from the leader, wherever that is.
-	round func() (uint64, error)
+	// parent is the recorded trace of one of the reads that it serves, if any has
+	// one.
+	round func(parent trace.SpanContext) (uint64, error)
 
 	mu      sync.Mutex
 	running bool
-	waiting []chan readReply // served by the round after the running one
-	last    readRound        // the newest successful round
+	waiting []chan readReply  // served by the round after the running one
+	parent  trace.SpanContext // the first recorded trace of those that wait
+	last    readRound         // the newest successful round
 	stop    sync.WaitGroup
 }
 
@@ -39,7 +45,11 @@ type readReply struct {
 // wait joins the next round and returns its index.
 func (r *readIndexer) wait(ctx context.Context) (uint64, error) {
 	reply := make(chan readReply, 1)
+	parent, sampled := tracing.Sampled(ctx)
 	r.mu.Lock()
+	if sampled && !r.parent.IsValid() {
+		r.parent = parent
+	}
 	r.waiting = append(r.waiting, reply)
 	if !r.running {
 		r.running = true
@@ -63,12 +73,12 @@ func (r *readIndexer) run() {
 			r.mu.Unlock()
 			return
 		}
-		readers := r.waiting
-		r.waiting = nil
+		readers, parent := r.waiting, r.parent
+		r.waiting, r.parent = nil, trace.SpanContext{}
 		r.mu.Unlock()
 
 		started := time.Now()
-		index, err := r.round()
+		index, err := r.round(parent)
 		if err == nil {
 			r.mu.Lock()
 			r.last = readRound{started: started, index: index}
@@ -96,12 +106,19 @@ func (r *readIndexer) drain() { r.stop.Wait() }
 // fetchReadIndex is one round: from this node if it leads, else from the
 // leader. While nothing is known of a leader it waits for news, up to the read
 // time-out.
-func (n *Node) fetchReadIndex() (uint64, error) {
+func (n *Node) fetchReadIndex(parent trace.SpanContext) (index uint64, err error) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.ReadTimeout)
 	defer cancel()
+	ctx, unguard := n.disk.guard(ctx)
+	defer unguard()
+	if parent.IsSampled() {
+		var span trace.Span
+		ctx, span = n.tracer.Start(trace.ContextWithSpanContext(ctx, parent), "read index round")
+		defer func() { tracing.End(span, err) }()
+	}
 	for {
 		changed := n.leaderWatch.changed()
-		if err := n.removal.err(); err != nil {
+		if err := errors.Join(n.removal.err(), n.disk.err()); err != nil {
 			return 0, err
 		}
 		index, err := n.tryReadIndex(ctx)
@@ -124,7 +141,11 @@ func (n *Node) tryReadIndex(ctx context.Context) (uint64, error) {
 	}
 	ctx, done := n.whileLeads(ctx, id)
 	defer done()
-	response, err := n.client.ReadIndex(ctx, string(address), transport.ReadIndexRequest{ClusterID: n.ClusterID()})
+	request := transport.ReadIndexRequest{ClusterID: n.ClusterID()}
+	if parent, ok := tracing.Sampled(ctx); ok {
+		request.TraceParent = tracing.Parent(parent)
+	}
+	response, err := n.client.ReadIndex(ctx, string(address), request)
 	if err != nil {
 		return 0, fmt.Errorf("ask the leader %s: %w", id, err)
 	}

@@ -3,9 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 
 	"github.com/hashicorp/raft"
 
@@ -50,32 +48,15 @@ func Recover(cfg Config, really bool) (r Recovery, err error) {
 	if r.Address, err = cfg.address(); err != nil {
 		return r, err
 	}
-	if _, err := os.Stat(cfg.identityPath()); errors.Is(err, fs.ErrNotExist) {
-		return r, fmt.Errorf("%s holds no node's data: give the data directory of a node that is left", cfg.DataDir)
-	}
-	lock, err := lockDataDir(&cfg)
+	who, data, err := openStopped(&cfg)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	who, err := resolveIdentity(&cfg)
-	if err != nil {
+	defer func() { err = errors.Join(err, data.Close()) }()
+	if err := r.inspect(who, data.state, data.logs); err != nil || !really {
 		return r, err
 	}
-	state, err := fsm.Open(cfg.statePath(), fsm.Options{Logger: cfg.Logger, CacheBytes: cfg.CacheBytes, MemTableBytes: cfg.MemTableBytes})
-	if err != nil {
-		return r, fmt.Errorf("open the state in %s: %w", cfg.statePath(), err)
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	logs, err := OpenLogStore(cfg.logPath(), cfg.NoFsync, nil)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, logs.Close()) }()
-	if err := r.inspect(who, state, logs); err != nil || !really {
-		return r, err
-	}
-	return r, r.makeNew(&cfg, who, state, logs)
+	return r, r.makeNew(&cfg, who, data.state, data.logs)
 }
 
 // address is the node-to-node address by which others will reach the node.

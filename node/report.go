@@ -1,6 +1,8 @@
 package node
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -33,12 +35,14 @@ func (n *Node) reportOnce() {
 		}
 	}
 	n.tracker.SetLive(live)
+	if len(configured) > 0 {
+		n.tracker.SetMembers(slices.Collect(maps.Keys(configured)))
+	}
 	n.gossip.Publish(gossip.Report{
 		NodeID: n.id, Index: applied, Term: n.raft.CurrentTerm(), Digest: digest,
 		CommitIndex: commit, SentAtMillis: n.cfg.Now().UnixMilli(),
 	})
 	n.announce()
-	n.noteMembers()
 	n.noteRecovery(applied, commit)
 }
 
@@ -75,11 +79,6 @@ func (n *Node) noteRecovery(applied, commit uint64) {
 		"took", time.Since(n.started).Round(time.Millisecond).String())
 }
 
-// clusterFormat is the highest command format that every known member
-// understands. Nothing above it is written to the log, so that a member that
-// was not upgraded yet never meets an entry that it must refuse.
-func (n *Node) clusterFormat() uint16 { return uint16(n.format.Load()) }
-
 // configured are the names of the members, none before this node knows one.
 func (n *Node) configured() map[string]bool {
 	configured := map[string]bool{}
@@ -87,17 +86,4 @@ func (n *Node) configured() map[string]bool {
 		configured[string(server.ID)] = true
 	}
 	return configured
-}
-
-// noteMembers recomputes what depends on the membership.
-func (n *Node) noteMembers() {
-	configured := n.configured()
-	configured[n.id] = true
-	lowest := n.ownFormat
-	for _, member := range n.gossip.Members() {
-		if configured[member.NodeID] && member.State != gossip.Left {
-			lowest = min(lowest, member.CommandFormat)
-		}
-	}
-	n.format.Store(uint32(lowest))
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -44,10 +46,22 @@ func (h rpcHandler) Forward(ctx context.Context, req transport.ForwardRequest) (
 	if len(req.Callers) > 0 {
 		caller = req.Callers[0]
 	}
+	served := n.serving("serve forwarded write", func(yield func(string) bool) {
+		for _, c := range req.Callers {
+			if !yield(c.TraceParent) {
+				return
+			}
+		}
+	})
 	for _, c := range req.Callers {
-		n.log.Debug("forwarded write", "request_id", c.RequestID, "agent", c.AgentID, "remote", c.RemoteAddr)
+		log := ctx
+		if parent, ok := tracing.ParseParent(c.TraceParent); ok {
+			log = trace.ContextWithRemoteSpanContext(ctx, parent)
+		}
+		n.log.DebugContext(log, "forwarded write", "request_id", c.RequestID, "agent", c.AgentID, "remote", c.RemoteAddr)
 	}
-	result, err := n.submit(ctx, caller, req.Records)
+	result, err := n.submit(ctx, caller, served.contexts(), req.Records)
+	served.end(err)
 	if err != nil {
 		return transport.ForwardResponse{}, wireError(err)
 	}
@@ -63,7 +77,12 @@ func (h rpcHandler) ReadIndex(ctx context.Context, req transport.ReadIndexReques
 	if n.raft.State() != raft.Leader {
 		return transport.ReadIndexResponse{}, n.notLeader()
 	}
+	served := n.serving("serve read index", func(yield func(string) bool) { yield(req.TraceParent) })
+	if parents := served.contexts(); len(parents) > 0 {
+		ctx = trace.ContextWithSpanContext(ctx, parents[0])
+	}
 	at, err := n.reads.wait(ctx)
+	served.end(err)
 	if err != nil {
 		return transport.ReadIndexResponse{}, wireError(err)
 	}
@@ -80,8 +99,10 @@ func (h rpcHandler) Join(ctx context.Context, req transport.JoinRequest) (transp
 	if n.raft.State() != raft.Leader {
 		return transport.JoinResponse{}, n.notLeader()
 	}
-	if req.CommandFormat < fsm.FormatVersion {
-		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, fsm.FormatVersion)
+	n.formatMu.Lock()
+	defer n.formatMu.Unlock()
+	if format := n.fsm.Format(); req.CommandFormat < format {
+		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, format)
 	}
 	if _, member := n.server(req.NodeID); !member && req.ClusterID != "" {
 		return transport.JoinResponse{}, fmt.Errorf("%w: node %s has data of this cluster and is no member: it was removed; to add it anew, give it an empty data directory", transport.ErrRefused, req.NodeID)
@@ -151,7 +172,9 @@ func wireError(err error) error {
 		return fmt.Errorf("%w: %w", transport.ErrOutcomeUnknown, err)
 	case errors.Is(err, ErrOverloaded):
 		return fmt.Errorf("%w: %w", transport.ErrOverloaded, err)
-	case errors.Is(err, ErrNoLeader), errors.Is(err, ErrStopping):
+	case errors.Is(err, ErrDiskSpace):
+		return fmt.Errorf("%w: %w", transport.ErrNoSpace, err)
+	case errors.Is(err, ErrNoLeader), errors.Is(err, ErrStopping), errors.Is(err, ErrDisk):
 		return fmt.Errorf("%w: %w", transport.ErrNotLeader, err)
 	default:
 		return err

@@ -51,6 +51,7 @@ type Member struct {
 	LagEntries   uint64
 	LagSeconds   float64
 	DigestAgrees bool
+	Disk         string // "ok", "low" or "unavailable", as far as gossip knows; "" if it knows nothing
 }
 
 // Cluster is the cluster as this node sees it.
@@ -68,9 +69,9 @@ type Cluster struct {
 }
 
 // Ready tells whether this node should receive requests: its state is sound,
-// it has caught up once since it started, it is a member of a cluster, its
-// digest agrees with the others' and it is not far behind. A node that was ready
-// stays so without a leader.
+// it has caught up once since it started, its disk is not in trouble, it is a member
+// of a cluster, its digest agrees with the others' and it is not far behind. A node
+// that was ready stays so without a leader.
 func (n *Node) Ready(context.Context) Readiness {
 	var r Readiness
 	add := func(name string, ok bool, format string, args ...any) {
@@ -84,6 +85,8 @@ func (n *Node) Ready(context.Context) Readiness {
 	add("recovered", failed == nil, "the node has failed: %v", failed)
 	add("caught up", n.recovered.Load(), "the node has not replayed the log up to the commit index since it started, or has not heard of a leader yet")
 	add("accepting", !n.stopping.Load(), "the node is stopping")
+	trouble := n.disk.err()
+	add("disk", trouble == nil, "%v", trouble)
 	removed := n.removal.err()
 	add("in the cluster", removed == nil, "%v", removed)
 	_, member := n.server(n.id)
@@ -185,6 +188,7 @@ func (n *Node) Cluster() Cluster {
 		}
 		m := entry(seen.NodeID)
 		m.HTTPAddr, m.GossipAddr, m.Version, m.State = seen.HTTPAddr, seen.GossipAddr, seen.Version, string(seen.State)
+		m.Disk = diskName(seen.Disk)
 		if m.ClusterAddr == "" {
 			m.ClusterAddr = seen.ClusterAddr
 		}
@@ -196,6 +200,7 @@ func (n *Node) Cluster() Cluster {
 	}
 	if self := members[n.id]; self != nil {
 		_, behind := n.lag(status)
+		self.Disk = diskName(n.disk.view().state())
 		self.AppliedIndex, self.LagEntries, self.DigestAgrees = applied, behind, !status.Minority
 	}
 	for _, id := range order {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/stemedb/stemedb/sync/gossip"
 )
 
 // PrepareStop makes the node not ready and hands its leadership to another
@@ -33,14 +35,19 @@ func (n *Node) PrepareStop(ctx context.Context) {
 	n.log.Info("leadership handed over", "took", time.Since(began).Round(time.Millisecond).String())
 }
 
-// heir is the voter that should lead after this node: alive, and further along
-// than the other live ones.
+// heir is the voter that should lead after this node: alive, its disk not in
+// trouble, if possible with space on it, and further along than the others of
+// that kind.
 func (n *Node) heir() (heir raft.Server, found bool) {
-	best := uint64(0)
+	seen, disk, best := n.seen(), gossip.DiskOK, uint64(0)
 	for _, peer := range n.tracker.Status().Peers { // the live ones
 		server, member := n.server(peer.NodeID)
-		if member && server.Suffrage == raft.Voter && (!found || peer.Index > best) {
-			heir, best, found = server, peer.Index, true
+		has := seen[peer.NodeID].Disk
+		if !member || server.Suffrage != raft.Voter || has >= gossip.DiskUnavailable {
+			continue
+		}
+		if !found || has < disk || has == disk && peer.Index > best {
+			heir, disk, best, found = server, has, peer.Index, true
 		}
 	}
 	return heir, found
@@ -78,7 +85,9 @@ func (n *Node) close() error {
 	n.cancel()
 	if n.raft != nil {
 		n.loops.Wait()
-		step("stop raft", n.raft.Shutdown().Error())
+	}
+	if err := n.letGoOfDisk(); err != nil {
+		return errors.Join(append(errs, err)...)
 	}
 	if n.reads != nil {
 		n.reads.drain()
@@ -102,4 +111,39 @@ func (n *Node) close() error {
 		step("unlock the data directory", n.lock.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// letGoOfDisk stops what writes to the log. A disk that hangs may hold that up for
+// ever; after a while it is left to the end of the process.
+func (n *Node) letGoOfDisk() error {
+	if n.disk == nil {
+		return nil
+	}
+	n.disk.stop()
+	stopped := make(chan error, 1)
+	go func() {
+		if n.raft == nil {
+			stopped <- nil
+			return
+		}
+		stopped <- n.raft.Shutdown().Error()
+	}()
+	var limit <-chan time.Time // none while the disk is well
+	trouble := n.disk.err()
+	if trouble != nil {
+		limit = time.After(hungStop)
+	}
+	var err error
+	select {
+	case err = <-stopped:
+	case <-limit:
+		return fmt.Errorf("stopped without closing the raft log and the state: %w", trouble)
+	}
+	if err != nil {
+		return fmt.Errorf("stop raft: %w", err)
+	}
+	if !n.disk.wait(limit) {
+		return fmt.Errorf("stopped without closing the raft log and the state: %w", trouble)
+	}
+	return nil
 }

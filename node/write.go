@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/transport"
 )
 
@@ -29,7 +32,8 @@ type WriteResult struct {
 // be normalised, validated and, where they are signed, verified. Entries of one
 // call may end in several commands: each is decided by itself.
 //
-// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrRemoved (nothing was proposed),
+// Errors: ErrNoLeader, ErrOverloaded, ErrStopping, ErrRemoved, ErrDisk, ErrDiskSpace
+// (nothing was proposed),
 // ErrOutcomeUnknown (some entries may have taken effect; repeat the call).
 func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.Entry) (WriteResult, error) {
 	records := make([][]byte, len(entries))
@@ -40,18 +44,27 @@ func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.En
 		}
 		records[i] = record
 	}
-	return n.submit(ctx, caller, records)
+	ctx, span := tracing.Start(ctx, n.tracer, "write")
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("stemedb.node", n.id), attribute.Int("stemedb.entries", len(entries)))
+	}
+	result, err := n.submit(ctx, caller, parentsOf(ctx), records)
+	if err == nil && span.IsRecording() {
+		span.SetAttributes(attribute.Int64("stemedb.index", int64(result.Index)))
+	}
+	tracing.End(span, err)
+	return result, err
 }
 
 // submit runs encoded entries through the group commit. Parts of a large write
 // are queued together, so that they follow each other through the log.
-func (n *Node) submit(ctx context.Context, caller Caller, records [][]byte) (WriteResult, error) {
-	if err := n.removal.err(); err != nil {
+func (n *Node) submit(ctx context.Context, caller Caller, parents []trace.SpanContext, records [][]byte) (WriteResult, error) {
+	if err := errors.Join(n.removal.err(), n.disk.err(), n.room(records)); err != nil {
 		return WriteResult{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
 	defer cancel()
-	requests := chunk(caller, records)
+	requests := chunk(caller, parents, records)
 	if len(requests) == 1 {
 		reply := n.batcher.submit(ctx, requests[0])
 		return WriteResult{Index: reply.index, Results: reply.results}, reply.err
@@ -90,6 +103,8 @@ func (n *Node) commitGroup(group []*writeRequest) writeReply {
 	// proposed.
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.WriteTimeout-n.cfg.WriteTimeout/5)
 	defer cancel()
+	ctx, unguard := n.disk.guard(ctx)
+	defer unguard()
 	claims := 0
 	for _, req := range group {
 		claims += len(req.records)
@@ -100,7 +115,7 @@ func (n *Node) commitGroup(group []*writeRequest) writeReply {
 	}
 	n.metrics.batchClaims.Observe(float64(claims))
 	start := time.Now()
-	reply := n.route(ctx, group, records)
+	reply := n.route(ctx, &passage{group: group, records: records, parents: n.endQueueing(group)})
 	if reply.err == nil {
 		n.metrics.commitSeconds.Observe(time.Since(start).Seconds())
 	}
@@ -109,10 +124,11 @@ func (n *Node) commitGroup(group []*writeRequest) writeReply {
 
 // route proposes here or forwards, and repeats only while it is certain that
 // nothing was proposed.
-func (n *Node) route(ctx context.Context, group []*writeRequest, records [][]byte) writeReply {
+func (n *Node) route(ctx context.Context, p *passage) (reply writeReply) {
+	defer func() { p.end(reply.err) }()
 	for {
 		changed := n.leaderWatch.changed()
-		reply, err := n.attempt(ctx, group, records)
+		reply, err := n.attempt(ctx, p)
 		if err == nil {
 			return reply
 		}
@@ -128,25 +144,22 @@ func (n *Node) route(ctx context.Context, group []*writeRequest, records [][]byt
 
 // attempt tries once. Its error is ErrNoLeader exactly if the group was
 // certainly not proposed and may be tried again.
-func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]byte) (writeReply, error) {
-	if err := n.removal.err(); err != nil {
+func (n *Node) attempt(ctx context.Context, p *passage) (writeReply, error) {
+	if err := errors.Join(n.removal.err(), n.disk.err()); err != nil {
 		return writeReply{}, err
 	}
 	if n.raft.State() == raft.Leader {
-		return n.proposeGroup(ctx, records)
+		return n.proposeGroup(ctx, p)
 	}
 	address, id := n.raft.LeaderWithID()
 	if address == "" || string(id) == n.id {
 		return writeReply{}, ErrNoLeader
 	}
-	callers := make([]transport.Caller, len(group))
-	for i, req := range group {
-		callers[i] = req.caller
-	}
+	callers := n.forwarding(p, string(id))
 	ctx, done := n.whileLeads(ctx, id)
 	defer done()
 	response, err := n.client.Forward(ctx, string(address), transport.ForwardRequest{
-		ClusterID: n.ClusterID(), Callers: callers, Records: records,
+		ClusterID: n.ClusterID(), Callers: callers, Records: p.records,
 	})
 	switch {
 	case err == nil:
@@ -154,26 +167,31 @@ func (n *Node) attempt(ctx context.Context, group []*writeRequest, records [][]b
 		return writeReply{}, fmt.Errorf("%w: forward to %s: %w", ErrNoLeader, id, err)
 	case errors.Is(err, transport.ErrOverloaded):
 		return writeReply{}, fmt.Errorf("%w at the leader %s", ErrOverloaded, id)
+	case errors.Is(err, transport.ErrNoSpace):
+		return writeReply{}, fmt.Errorf("%w: forward to the leader %s: %w", ErrDiskSpace, id, err)
 	case errors.Is(err, transport.ErrWrongCluster), errors.Is(err, transport.ErrRefused):
 		return writeReply{}, fmt.Errorf("forward to the leader %s: %w", id, err)
 	default:
 		return writeReply{}, fmt.Errorf("%w: forward to %s: %w", ErrOutcomeUnknown, id, err)
 	}
-	if len(response.Results) != len(records) {
-		return writeReply{}, fmt.Errorf("%w: the leader %s answered %d outcomes for %d entries", ErrOutcomeUnknown, id, len(response.Results), len(records))
+	if len(response.Results) != len(p.records) {
+		return writeReply{}, fmt.Errorf("%w: the leader %s answered %d outcomes for %d entries", ErrOutcomeUnknown, id, len(response.Results), len(p.records))
 	}
-	n.metrics.forwarded.Add(float64(len(records)))
+	n.metrics.forwarded.Add(float64(len(p.records)))
 	return writeReply{index: response.Index, results: fromWire(response.Results)}, nil
 }
 
 // proposeGroup writes one group to the log as its leader.
-func (n *Node) proposeGroup(ctx context.Context, records [][]byte) (writeReply, error) {
-	response, err := n.propose(ctx, fsm.EncodeWrite(n.unixNow(), records))
+func (n *Node) proposeGroup(ctx context.Context, p *passage) (writeReply, error) {
+	n.proposing(p)
+	began := p.now()
+	response, applied, err := n.append(ctx, fsm.EncodeWrite(n.fsm.Format(), n.unixNow(), p.records))
 	if err != nil {
 		return writeReply{}, err
 	}
-	if len(response.Results) != len(records) {
-		return writeReply{}, fmt.Errorf("%w: entry %d holds %d outcomes for %d entries", ErrOutcomeUnknown, response.Index, len(response.Results), len(records))
+	n.applied(p, began, applied, response)
+	if len(response.Results) != len(p.records) {
+		return writeReply{}, fmt.Errorf("%w: entry %d holds %d outcomes for %d entries", ErrOutcomeUnknown, response.Index, len(response.Results), len(p.records))
 	}
 	return writeReply{index: response.Index, results: response.Results}, nil
 }
@@ -181,25 +199,33 @@ func (n *Node) proposeGroup(ctx context.Context, records [][]byte) (writeReply, 
 // propose appends one command and waits until the FSM has decided it, ctx
 // ends, or leadership is lost. ErrNoLeader means that it was not appended.
 func (n *Node) propose(ctx context.Context, command []byte) (*fsm.Response, error) {
-	if need, have := fsm.FormatVersion, n.clusterFormat(); need > have {
-		return nil, fmt.Errorf("%w: this node writes format %d, a member understands only %d: upgrade every node", ErrIncompatible, need, have)
-	}
+	response, _, err := n.append(ctx, command)
+	return response, err
+}
+
+// append is propose; applied tells when the FSM worked on the entry, if that is
+// measured (see stateMachine).
+func (n *Node) append(ctx context.Context, command []byte) (response *fsm.Response, applied interval, err error) {
 	var patience time.Duration
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = max(time.Until(deadline), time.Millisecond)
 	}
 	future := n.raft.Apply(command, patience)
 	if err := await(ctx, future); err != nil {
-		return nil, proposalError(err)
+		return nil, applied, proposalError(err)
 	}
-	response, ok := future.Response().(*fsm.Response)
-	if !ok {
-		return nil, fmt.Errorf("%w: the FSM answered %T", ErrOutcomeUnknown, future.Response())
+	switch answer := future.Response().(type) {
+	case *fsm.Response:
+		response = answer
+	case timedResponse:
+		response, applied = answer.Response, answer.applied
+	default:
+		return nil, applied, fmt.Errorf("%w: the FSM answered %T", ErrOutcomeUnknown, answer)
 	}
 	if response.Err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, response.Err)
+		return nil, applied, fmt.Errorf("%w: %w", ErrOutcomeUnknown, response.Err)
 	}
-	return response, nil
+	return response, applied, nil
 }
 
 // proposalError sorts raft's answers into "was not appended" and "cannot be

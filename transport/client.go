@@ -75,6 +75,18 @@ func (c *Client) Member(ctx context.Context, addr string, req MemberRequest) (Me
 	return call[MemberResponse](ctx, c, addr, methodMember, &req)
 }
 
+// Watch waits until the connection to addr ends, and returns why: its peer is
+// gone, or the network between them. The connection is opened if there is none,
+// and kept while it is watched. ErrUnreachable means that there was no connection
+// to watch; the error of ctx, that ctx ended first.
+func (c *Client) Watch(ctx context.Context, addr string) error {
+	conn, _, err := c.connect(ctx, addr)
+	if err != nil {
+		return unreachable(addr, err)
+	}
+	return conn.watch(ctx)
+}
+
 // call makes one call and sorts its failure.
 func call[A any](ctx context.Context, c *Client, addr string, method uint8, req any) (A, error) {
 	var resp A

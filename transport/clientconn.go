@@ -189,6 +189,20 @@ func (c *clientConn) roundTrip(ctx context.Context, method uint8, body []byte) (
 	return nil, fmt.Errorf("the connection broke: %w", c.reason())
 }
 
+// watch waits for the end of the connection, as a call that is never sent: it
+// keeps the connection from being retired.
+func (c *clientConn) watch(ctx context.Context) error {
+	if id, ok := c.register(make(chan result, 1)); ok {
+		defer c.abandon(id)
+	}
+	select {
+	case <-c.done:
+		return fmt.Errorf("the connection ended: %w", c.reason())
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func (c *clientConn) register(waiting chan result) (id uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

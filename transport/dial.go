@@ -18,6 +18,9 @@ func (t *Transport) dial(ctx context.Context, addr string, kind byte) (net.Conn,
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
 
+	if err := t.usable(); err != nil {
+		return nil, err
+	}
 	dialer := net.Dialer{Timeout: dialTimeout}
 	raw, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -25,9 +28,9 @@ func (t *Transport) dial(ctx context.Context, addr string, kind byte) (net.Conn,
 	}
 	keepAlive(raw)
 	conn := &ownedConn{Conn: raw, released: func(c *ownedConn) { t.untrack(c) }}
-	if !t.track(conn) {
+	if err := t.track(conn); err != nil {
 		_ = conn.Close()
-		return nil, ErrClosed
+		return nil, err
 	}
 	stream, err := t.introduce(ctx, conn, addr, kind)
 	if err != nil {

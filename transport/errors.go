@@ -36,6 +36,12 @@ var (
 	ErrTooLarge = errors.New("the message is too large")
 	// ErrClosed means that this transport is closed.
 	ErrClosed = errors.New("the transport is closed")
+	// ErrDeaf means that this transport was cut off from the other nodes
+	// (SetDeaf).
+	ErrDeaf = errors.New("this node has cut itself off from the others")
+	// ErrNoSpace means that the asked node refuses a write for want of disk space,
+	// and did nothing.
+	ErrNoSpace = errors.New("the node refuses writes for want of disk space")
 )
 
 // The codes by which errors cross the wire. They are part of the protocol: one
@@ -50,6 +56,7 @@ const (
 	CodeNotServing     = "not_serving"
 	CodeUnknownMethod  = "unknown_method"
 	CodeBadRequest     = "bad_request"
+	CodeNoSpace        = "no_space"
 	CodeInternal       = "internal"
 )
 
@@ -85,6 +92,8 @@ func (e *RemoteError) Is(target error) bool {
 		return target == ErrOverloaded
 	case CodeRefused:
 		return target == ErrRefused
+	case CodeNoSpace:
+		return target == ErrNoSpace
 	case CodeTooLarge:
 		return target == ErrTooLarge || target == ErrOutcomeUnknown
 	case CodeNotServing:
@@ -112,6 +121,8 @@ func remoteError(err error) *RemoteError {
 		code = CodeWrongCluster
 	case errors.Is(err, ErrOverloaded):
 		code = CodeOverloaded
+	case errors.Is(err, ErrNoSpace):
+		code = CodeNoSpace
 	case errors.Is(err, ErrRefused):
 		code = CodeRefused
 	case errors.Is(err, ErrTooLarge):

@@ -523,3 +523,37 @@ func TestUnusedConnectionsRetire(t *testing.T) {
 		t.Error("a retired connection takes a call")
 	}
 }
+
+func TestTheEndOfAPeerIsSeen(t *testing.T) {
+	far := listen(t, Config{}, &node{})
+	client := listen(t, Config{}, nil).Client()
+	if _, err := client.Hello(t.Context(), far.Addr(), HelloRequest{}); err == nil {
+		t.Fatal("a node without answers answers")
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	over := errors.New("no longer of interest")
+	cancel(over)
+	if err := client.Watch(ctx, far.Addr()); !errors.Is(err, over) {
+		t.Errorf("a watch that is given up ends with %v", err)
+	}
+	conn := client.peers[far.Addr()].conn
+	watched := make(chan error, 1)
+	go func() { watched <- client.Watch(t.Context(), far.Addr()) }()
+	waitFor(t, "the watch begins", func() bool {
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
+		return len(conn.calls) == 1
+	})
+	if conn.retire(conn.used.Add(2 * unusedLimit)) {
+		t.Error("a watched connection retires")
+	}
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-watched; err == nil || errors.Is(err, ErrUnreachable) {
+		t.Errorf("the watch ends with %v", err)
+	}
+	if err := client.Watch(t.Context(), far.Addr()); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("what cannot be dialled is watched: %v", err)
+	}
+}

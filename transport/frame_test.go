@@ -133,3 +133,45 @@ func TestForwardResultsOfOddLengthAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A node of before traces, and one of after, understand each other's requests.
+func TestTracesDoNotBreakOlderNodes(t *testing.T) {
+	type olderCaller struct {
+		RequestID string `cbor:"1,keyasint,omitempty"`
+	}
+	type olderForward struct {
+		ClusterID string        `cbor:"1,keyasint,omitempty"`
+		Callers   []olderCaller `cbor:"2,keyasint,omitempty"`
+	}
+	type olderReadIndex struct {
+		ClusterID string `cbor:"1,keyasint,omitempty"`
+	}
+	codec, err := newCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	carry := func(from, to any) {
+		t.Helper()
+		body, err := codec.encode(from)
+		if err == nil {
+			err = codec.decode(body.Bytes(), to)
+		}
+		if err != nil {
+			t.Errorf("%T to %T: %v", from, to, err)
+		}
+	}
+	var older olderForward
+	carry(&ForwardRequest{ClusterID: "c", Callers: []Caller{{RequestID: "r", TraceParent: "00-1"}}}, &older)
+	var newer ForwardRequest
+	carry(&older, &newer)
+	if newer.ClusterID != "c" || len(newer.Callers) != 1 || newer.Callers[0] != (Caller{RequestID: "r"}) {
+		t.Errorf("a forwarded write arrives as %+v", newer)
+	}
+	var read olderReadIndex
+	carry(&ReadIndexRequest{ClusterID: "c", TraceParent: "00-1"}, &read)
+	var readBack ReadIndexRequest
+	carry(&read, &readBack)
+	if readBack != (ReadIndexRequest{ClusterID: "c"}) {
+		t.Errorf("a request for a read index arrives as %+v", readBack)
+	}
+}

@@ -37,6 +37,9 @@ type Caller struct {
 	RequestID  string `cbor:"1,keyasint,omitempty"`
 	AgentID    string `cbor:"2,keyasint,omitempty"`
 	RemoteAddr string `cbor:"3,keyasint,omitempty"`
+	// TraceParent is the W3C traceparent of the caller's trace; empty if it has none
+	// that is recorded.
+	TraceParent string `cbor:"4,keyasint,omitempty"`
 }
 
 // HelloRequest introduces the asking node.
@@ -89,7 +92,8 @@ type ForwardResult struct {
 
 // ReadIndexRequest asks for a read index of a cluster.
 type ReadIndexRequest struct {
-	ClusterID string `cbor:"1,keyasint,omitempty"`
+	ClusterID   string `cbor:"1,keyasint,omitempty"`
+	TraceParent string `cbor:"2,keyasint,omitempty"` // as that of a Caller
 }
 
 // ReadIndexResponse is a read index, and the term of the leader that gave it.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ type Transport struct {
 
 	mu       sync.Mutex
 	closed   bool
+	deaf     bool
 	conns    map[net.Conn]struct{} // open connections, accepted and dialled
 	accepted int
 }
@@ -91,23 +94,58 @@ func (t *Transport) Close() error {
 		return nil
 	}
 	t.closed = true
-	conns := make([]net.Conn, 0, len(t.conns))
-	for conn := range t.conns {
-		conns = append(conns, conn)
-	}
+	conns := slices.Collect(maps.Keys(t.conns))
 	t.mu.Unlock()
 
 	t.cancel()
 	err := t.listener.Close()
-	for _, conn := range conns {
-		_ = conn.Close() // what matters is that its goroutines wake up
-	}
+	hangUp(conns)
 	t.raft.shut()
 	t.wg.Wait()
 	if err != nil {
 		return fmt.Errorf("close the node-to-node port: %w", err)
 	}
 	return nil
+}
+
+// hangUp closes connections; what matters is that their goroutines wake up.
+func hangUp(conns []net.Conn) {
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+}
+
+// SetDeaf cuts this node off from the others, or lets it take part again. While
+// it is deaf its connections are closed, new ones are closed without an answer,
+// and none are dialled: ErrDeaf together with ErrUnreachable. To the other nodes
+// it looks like one whose process has ended.
+func (t *Transport) SetDeaf(deaf bool) {
+	t.mu.Lock()
+	t.deaf = deaf
+	var conns []net.Conn
+	if deaf {
+		conns = slices.Collect(maps.Keys(t.conns))
+	}
+	t.mu.Unlock()
+	hangUp(conns)
+}
+
+// usable is ErrClosed or ErrDeaf while there is to be no connection.
+func (t *Transport) usable() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refuses()
+}
+
+func (t *Transport) refuses() error {
+	switch {
+	case t.closed:
+		return ErrClosed
+	case t.deaf:
+		return ErrDeaf
+	default:
+		return nil
+	}
 }
 
 // spawn runs fn in a goroutine that Close waits for; false means closed.
@@ -121,15 +159,16 @@ func (t *Transport) spawn(fn func()) bool {
 	return true
 }
 
-// track makes Close close conn too; false means closed already.
-func (t *Transport) track(conn net.Conn) bool {
+// track makes Close and SetDeaf close conn too; ErrClosed and ErrDeaf mean that
+// they would have done so already.
+func (t *Transport) track(conn net.Conn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return false
+	err := t.refuses()
+	if err == nil {
+		t.conns[conn] = struct{}{}
 	}
-	t.conns[conn] = struct{}{}
-	return true
+	return err
 }
 
 func (t *Transport) untrack(conn net.Conn) {
@@ -193,7 +232,7 @@ func (t *Transport) accept(raw net.Conn) {
 		_ = raw.Close()
 		return
 	}
-	if !t.track(conn) || !t.spawn(func() { t.receive(conn) }) {
+	if t.track(conn) != nil || !t.spawn(func() { t.receive(conn) }) {
 		_ = conn.Close()
 	}
 }

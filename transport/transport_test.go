@@ -123,7 +123,7 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 	client, ctx := listen(t, Config{}, nil).Client(), t.Context()
 	sent := []any{
 		HelloRequest{NodeID: "a", ClusterID: "c1"},
-		ForwardRequest{ClusterID: "c1", Callers: []Caller{{"r1", "agent", "1.2.3.4:5"}, {}}, Records: [][]byte{{1, 2, 3}, bytes.Repeat([]byte{7}, 100_000)}},
+		ForwardRequest{ClusterID: "c1", Callers: []Caller{{"r1", "agent", "1.2.3.4:5", ""}, {}}, Records: [][]byte{{1, 2, 3}, bytes.Repeat([]byte{7}, 100_000)}},
 		ReadIndexRequest{ClusterID: "c1"},
 		JoinRequest{NodeID: "a", ClusterAddr: "h:9", ClusterID: "c1", CommandFormat: 2},
 		GrantRequest{Proposer: "a", Member: "b"},
@@ -203,7 +203,7 @@ func TestManyCallsShareOneConnectionAndOvertakeEachOther(t *testing.T) {
 }
 
 func TestErrorsKeepTheirMeaningAcrossTheWire(t *testing.T) {
-	all := []error{ErrUnreachable, ErrOutcomeUnknown, ErrSpeaksHTTP, ErrProtocol, ErrNotLeader, ErrWrongCluster, ErrRefused, ErrOverloaded, ErrTooLarge, ErrClosed}
+	all := []error{ErrUnreachable, ErrOutcomeUnknown, ErrSpeaksHTTP, ErrProtocol, ErrNotLeader, ErrWrongCluster, ErrRefused, ErrOverloaded, ErrTooLarge, ErrClosed, ErrDeaf, ErrNoSpace}
 	for name, test := range map[string]struct {
 		err  error
 		want []error
@@ -211,6 +211,7 @@ func TestErrorsKeepTheirMeaningAcrossTheWire(t *testing.T) {
 		"not leader":      {fmt.Errorf("%w: it follows b", ErrNotLeader), []error{ErrNotLeader}},
 		"wrong cluster":   {ErrWrongCluster, []error{ErrWrongCluster}},
 		"refused":         {ErrRefused, []error{ErrRefused}},
+		"no space":        {ErrNoSpace, []error{ErrNoSpace}},
 		"overloaded":      {ErrOverloaded, []error{ErrOverloaded}},
 		"outcome unknown": {ErrOutcomeUnknown, []error{ErrOutcomeUnknown}},
 		"the most cautious one counts": {

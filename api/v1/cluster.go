@@ -73,6 +73,10 @@ type Member struct {
 	// node has heard.
 	LagEntries uint64  `json:"lag_entries"`
 	LagSeconds float64 `json:"lag_seconds"`
+	// Disk is "ok", "low" (less is free than the node's minimum) or "unavailable"
+	// (it hangs or fails, and the node takes part in nothing); absent if gossip
+	// knows nothing of the node.
+	Disk string `json:"disk,omitempty"`
 	// DigestAgrees says that the node's digest is this node's at the same index.
 	DigestAgrees bool `json:"digest_agrees"`
 }

@@ -51,6 +51,9 @@ const (
 	CodeMembershipConflict   = "membership_conflict"
 	CodeQuorumAtRisk         = "quorum_at_risk"
 
+	CodeLogGap       = "log_gap"
+	CodeLogUnchanged = "log_unchanged"
+
 	CodeNodeRemoved        = "node_removed"
 	CodeNoLeader           = "no_leader"
 	CodeOutcomeUnknown     = "outcome_unknown"
@@ -59,8 +62,9 @@ const (
 	CodeTooStale           = "too_stale"
 	CodeRecovering         = "recovering"
 	CodeNotReady           = "not_ready"
+	CodeDiskUnavailable    = "disk_unavailable"
+	CodeDiskSpaceLow       = "disk_space_low"
 	CodeNodeFailed         = "node_failed"
-	CodeIncompatible       = "incompatible_format"
 	CodeMinIndexNotReached = "min_index_not_reached"
 	CodeTimeout            = "timeout"
 	// CodeClientClosed is in access logs only: its client is gone.

@@ -29,6 +29,16 @@ const (
 	// HeaderAgentID names the agent on whose behalf a request is made. Nothing
 	// proves it; it is for the audit of queries.
 	HeaderAgentID = "X-Agent-Id"
+
+	// HeaderBackupSize tells how many bytes a backup has before compression, 0 if
+	// that is not known.
+	HeaderBackupSize = "X-Stemedb-Backup-Size"
+)
+
+// The kinds of GET /v1/cluster/backup.
+const (
+	BackupFull = "full"
+	BackupLog  = "log"
 )
 
 // The media types of bodies.
@@ -38,4 +48,5 @@ const (
 	MediaProblem = "application/problem+json"
 	MediaEvents  = "text/event-stream"
 	MediaBinary  = "application/octet-stream"
+	MediaTar     = "application/x-tar"
 )

@@ -7,7 +7,7 @@ import (
 )
 
 // Problem is the body of every answer that is not a success: RFC 9457 problem
-// details with the extensions code, field, fix, request_id and checks.
+// details with the extensions code, field, fix, request_id, trace_id and checks.
 type Problem struct {
 	// Type is a reference to the code's documentation.
 	Type string `json:"type"`
@@ -28,6 +28,8 @@ type Problem struct {
 	Fix string `json:"fix,omitempty"`
 	// RequestID names the request in the node's log.
 	RequestID string `json:"request_id"`
+	// TraceID names the trace of the request; empty if it has none.
+	TraceID string `json:"trace_id,omitempty"`
 	// Checks are the conditions that a node is not ready for; /readyz only.
 	Checks []Check `json:"checks,omitempty"`
 	// Work is the proof of work that the request needs.

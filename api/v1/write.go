@@ -43,6 +43,27 @@ type BatchResponse struct {
 	Index uint64 `json:"index"`
 }
 
+// RestoreResponse answers POST /v1/cluster/restore.
+type RestoreResponse struct {
+	// Added is how many records changed something, Existing how many the cluster
+	// had, or knew better.
+	Added    int `json:"added"`
+	Existing int `json:"existing"`
+	// Refused are the others.
+	Refused []RestoreRefusal `json:"refused"`
+	// Index is the highest log index at which a record was decided; 0 if none
+	// reached the log.
+	Index uint64 `json:"index"`
+}
+
+// RestoreRefusal is a record that was refused.
+type RestoreRefusal struct {
+	// Record is its place in the request, from 0.
+	Record int    `json:"record"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
 // BatchResult is what became of one claim of a batch.
 type BatchResult struct {
 	// Line is the claim's line in NDJSON, its place in an array; from 1.

@@ -25,8 +25,8 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// errPartial means that some rows of an import were refused.
-var errPartial = errors.New("some rows were refused")
+// errPartial means that some rows of an import, or records of a restore, were refused.
+var errPartial = errors.New("some of it was refused")
 
 func exitCode(err error) int {
 	var usage *usageError

@@ -34,7 +34,7 @@ func rootCommand() *cobra.Command {
 		Long: `Write to, ask and look after a StemeDB cluster.
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 no such claim, 4 refused by the server, 5 no node could answer,
-6 an import left rows out, 7 doctor found something that fails.`,
+6 an import or a restore left something out, 7 doctor found something that fails.`,
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if a.timeout > 0 {
@@ -64,7 +64,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 3 no such claim, 4 refused by the se
 		getCommand(a), queryCommand(a), skepticCommand(a), layeredCommand(a), constraintsCommand(a), lensesCommand(a),
 		conflictsCommand(a), subjectsCommand(a), conceptCommand(a), trustCommand(a),
 		traceCommand(a), diffCommand(a), feedCommand(a), watchCommand(a),
-		verifyReceiptCommand(a), mcpCommand(a), admissionCommand(a), breakersCommand(a), workCommand(), logLevelCommand(a), quarantineCommand(a), clusterCommand(a), doctorCommand(a), debugCommand(a), healthCommand(a), readyCommand(a), liveCommand(a), metricsCommand(a), openapiCommand(a),
+		verifyReceiptCommand(a), mcpCommand(a), admissionCommand(a), breakersCommand(a), workCommand(), logLevelCommand(a), quarantineCommand(a), clusterCommand(a), backupCommand(a), restoreCommand(a), doctorCommand(a), debugCommand(a), healthCommand(a), readyCommand(a), liveCommand(a), metricsCommand(a), openapiCommand(a),
 		versionCommand(),
 	)
 	usageErrors(root)

@@ -1,7 +1,8 @@
 // Command stemedb is the StemeDB server.
 //
 // serve runs one node, dev a whole cluster on loopback, config prints the
-// effective settings, certs makes certificates, version says which build this
+// effective settings, certs makes certificates, recover makes a cluster of one node
+// that is left, compact shrinks a stopped node's log, version says which build this
 // is.
 //
 // # What it owns

@@ -55,7 +55,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), certsCommand(), recoverCommand(), versionCommand())
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), certsCommand(), backupCommand(), restoreCommand(), recoverCommand(), compactCommand(), versionCommand())
 	return root
 }
 

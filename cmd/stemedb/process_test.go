@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stemedb/stemedb/client"
 	"github.com/stemedb/stemedb/internal/clustertest"
 	"github.com/stemedb/stemedb/internal/localcluster"
 )
@@ -177,4 +178,25 @@ func dev(t *testing.T, base int, end syscall.Signal) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
+}
+
+// While load balancers notice that a node stops, it serves on, also what arrives
+// over new connections.
+func TestANodeServesOnUntilItsStopIsNoticed(t *testing.T) {
+	c := clustertest.Start(t, clustertest.Options{Settings: map[string]string{"shutdown-delay": "1m"}})
+	leader := c.Leader()
+	if err := leader.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ready := func() bool {
+		answer, err := c.Client(leader).Ready(t.Context(), 0)
+		return err == nil && answer.Ready
+	}
+	c.WaitFor("the node is not ready", func() bool { return !ready() })
+	c.WaitLog(leader, 0, "leadership handed over")
+	c.MustHold(leader, client.Consistency{}, c.Write(0, 3, leader))
+	if err := leader.Signal(syscall.SIGTERM); err != nil { // a second signal does not wait
+		t.Fatal(err)
+	}
+	_ = leader.Wait(t.Context())
 }

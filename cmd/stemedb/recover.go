@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,10 +37,7 @@ holds. docs/runbooks/quorum-lost.md has the whole procedure.
 			if err != nil {
 				return err
 			}
-			s.LogLevel.Set(max(s.LogLevel.Level(), slog.LevelWarn))
-			config := s.Node
-			config.Logger, config.NoFsync = s.Logger(cmd.ErrOrStderr()), noFsync
-			r, err := node.Recover(config, yes)
+			r, err := node.Recover(offline(cmd, s), yes)
 			if err != nil {
 				return &codedError{exitError, err}
 			}

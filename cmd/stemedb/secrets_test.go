@@ -36,7 +36,7 @@ func leaks(secret string) []string {
 func TestSecretsStaySecret(t *testing.T) {
 	for _, byFile := range []bool{false, true} {
 		t.Run(map[bool]string{false: "by environment", true: "by file"}[byFile], func(t *testing.T) {
-			secrets := map[string]string{"root-api-key": rootSecret, "gossip-key": gossipSecret}
+			secrets := map[string]string{"root-api-key": rootSecret, "gossip-key": gossipSecret, "otlp-headers": "authorization=" + strings.Repeat("c0de", 16)}
 			given := 0
 			var env []string
 			for _, s := range settings.All() {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,6 +71,11 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, err}
 	}
+	traces, err := p.startTraces(ctx, registry)
+	if err != nil {
+		return &codedError{exitError, err}
+	}
+	defer traces.end()
 	inspector, err := newInspector(p.settings.Defense)
 	if err != nil {
 		return &codedError{exitError, err}
@@ -82,6 +88,7 @@ func (p *process) serve(ctx context.Context) error {
 		Settings:   p.shown,
 		Limits:     limits.api,
 		LastUsed:   limits.lastUsed,
+		Tracer:     traces.tracer,
 		Registerer: registry, Metrics: metrics, RequestTimeout: p.settings.RequestTimeout(),
 		AllowedOrigins: p.settings.AllowedOrigins, TrustedProxies: p.settings.TrustedProxies, MaxConnections: p.settings.MaxConnections,
 	})
@@ -98,7 +105,9 @@ func (p *process) serve(ctx context.Context) error {
 	config.HTTPAdvertise = p.settings.HTTPAdvertise(listening)
 	config.Version, config.Registerer, config.Logger = version.Number(), registry, p.log
 	config.NoFsync = noFsync
+	config.NoReadIndex = noReadIndex
 	config.Shared = limits.shared
+	config.Tracer = traces.tracer
 
 	n, signalled, err := p.start(ctx, config)
 	if err != nil {
@@ -189,7 +198,8 @@ func (p *process) wait(n *node.Node) error {
 }
 
 // stop ends the process from the outside inwards: not ready, leadership away,
-// no new connections, requests under way answered, node closed.
+// load balancers given time to notice, no new connections, requests under way
+// answered, node closed.
 func (p *process) stop(n *node.Node, graceful bool) error {
 	done := make(chan struct{})
 	defer close(done)
@@ -200,10 +210,15 @@ func (p *process) stop(n *node.Node, graceful bool) error {
 		case <-done:
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownDelay+p.settings.ShutdownTimeout)
 	defer cancel()
 	if graceful {
+		noticed := time.After(p.settings.ShutdownDelay)
 		n.PrepareStop(ctx)
+		select {
+		case <-noticed:
+		case <-n.Failure():
+		}
 	}
 	var errs []error
 	if err := p.web.Shutdown(ctx); err != nil {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/stemedb/stemedb/api"
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/index"
 	"github.com/stemedb/stemedb/node"
 	"github.com/stemedb/stemedb/transport"
@@ -85,6 +87,14 @@ func (s store) Sign(message []byte) (assertion.AgentID, assertion.SignatureBytes
 
 // Read implements api.Store.
 func (s store) Read(ctx context.Context, c api.Consistency) (api.View, error) {
+	v, err := s.node.Read(ctx, consistency(c))
+	if err != nil {
+		return nil, translate(err)
+	}
+	return view{v}, nil
+}
+
+func consistency(c api.Consistency) node.Consistency {
 	level := node.Linearizable
 	switch c.Level {
 	case api.Bounded:
@@ -93,11 +103,7 @@ func (s store) Read(ctx context.Context, c api.Consistency) (api.View, error) {
 		level = node.Local
 	case api.Linearizable:
 	}
-	v, err := s.node.Read(ctx, node.Consistency{Level: level, MaxStale: c.MaxStale, MinIndex: c.MinIndex, KnownAt: c.KnownAt})
-	if err != nil {
-		return nil, translate(err)
-	}
-	return view{v}, nil
+	return node.Consistency{Level: level, MaxStale: c.MaxStale, MinIndex: c.MinIndex, KnownAt: c.KnownAt}
 }
 
 // Signers implements api.Store.
@@ -132,7 +138,7 @@ func (s store) Cluster(context.Context) v1.Cluster {
 		out.Members = append(out.Members, v1.Member{
 			Node: m.NodeID, ClusterAddr: m.ClusterAddr, HTTPAddr: m.HTTPAddr, GossipAddr: m.GossipAddr, Version: m.Version,
 			Suffrage: m.Suffrage, State: m.State, Leader: m.Leader, AppliedIndex: m.AppliedIndex,
-			LagEntries: m.LagEntries, LagSeconds: m.LagSeconds, DigestAgrees: m.DigestAgrees,
+			LagEntries: m.LagEntries, LagSeconds: m.LagSeconds, DigestAgrees: m.DigestAgrees, Disk: m.Disk,
 		})
 	}
 	return out
@@ -174,6 +180,28 @@ func (s store) Autopilot(ctx context.Context) (v1.Autopilot, error) {
 	return out, nil
 }
 
+// Backup implements api.Store.
+func (s store) Backup(ctx context.Context, r api.BackupRequest) (api.Backup, error) {
+	kind := backup.Full
+	if r.Log {
+		kind = backup.Log
+	}
+	b, err := s.node.Backup(ctx, node.BackupRequest{Kind: kind, After: r.After, AfterTerm: r.AfterTerm, Consistency: consistency(r.Consistency)})
+	if err != nil {
+		return nil, translate(err)
+	}
+	return streamed{b}, nil
+}
+
+// streamed lets the API send a backup.
+type streamed struct{ *node.Backup }
+
+// WriteTo implements api.Backup.
+func (b streamed) WriteTo(ctx context.Context, w io.Writer) error {
+	_, err := b.Backup.WriteTo(ctx, backup.NewStream(w))
+	return err
+}
+
 // translate wraps an error of the node into the API's error of the same
 // meaning.
 func translate(err error) error {
@@ -186,13 +214,16 @@ func translate(err error) error {
 		{node.ErrQuorumAtRisk, api.ErrQuorumAtRisk},
 		{node.ErrMembership, api.ErrMembership},
 		{node.ErrRemoved, api.ErrRemoved},
+		{node.ErrDisk, api.ErrDisk},
+		{node.ErrDiskSpace, api.ErrDiskSpace},
 		{node.ErrFailed, api.ErrFailed},
 		{node.ErrTooStale, api.ErrTooStale},
 		{node.ErrNoLeader, api.ErrNoLeader},
 		{node.ErrOverloaded, api.ErrOverloaded},
 		{node.ErrStopping, api.ErrStopping},
 		{node.ErrMinIndex, api.ErrMinIndexNotReached},
-		{node.ErrIncompatible, api.ErrIncompatible},
+		{node.ErrLogGap, api.ErrLogGap},
+		{node.ErrNothingNew, api.ErrLogUnchanged},
 		{node.ErrFutureState, api.ErrFutureState},
 		{index.ErrNotFound, api.ErrNotFound},
 		{index.ErrBadCursor, api.ErrBadCursor},

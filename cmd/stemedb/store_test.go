@@ -19,7 +19,6 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		node.ErrTooStale:       api.ErrTooStale,
 		node.ErrMinIndex:       api.ErrMinIndexNotReached,
 		node.ErrFailed:         api.ErrFailed,
-		node.ErrIncompatible:   api.ErrIncompatible,
 		node.ErrFutureState:    api.ErrFutureState,
 		index.ErrNotFound:      api.ErrNotFound,
 		index.ErrBadCursor:     api.ErrBadCursor,

@@ -144,3 +144,22 @@ func TestAllowed(t *testing.T) {
 		}
 	}
 }
+
+// Rooms know the interface of OpenTelemetry; how spans leave the process is the
+// matter of one package.
+func TestOnlyOnePackageExportsTraces(t *testing.T) {
+	found := false
+	for name, p := range ownPackages(t) {
+		for _, i := range p.Imports {
+			if !strings.HasPrefix(i, "go.opentelemetry.io/otel/sdk") && !strings.HasPrefix(i, "go.opentelemetry.io/otel/exporters") {
+				continue
+			}
+			if found = true; name != "internal/otlp" {
+				t.Errorf("%s imports %s: it takes a trace.Tracer instead, which the main makes with internal/otlp", name, i)
+			}
+		}
+	}
+	if !found {
+		t.Error("no package exports traces: the names that this test looks for have changed")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stemedb/stemedb/client"
@@ -44,18 +45,27 @@ type watched struct {
 
 func startWatched(t *testing.T, buildFlags ...string) *watched {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("strace is not installed")
-	}
-	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
-		t.Skipf("strace may not trace here: %v %s", err, out)
-	}
-	c := Start(t, Options{BuildFlags: buildFlags, Wrap: func(dir string, n *Node) []string {
-		// -D keeps the node the process that is started here; -y names the files.
-		return []string{strace, "-D", "-f", "-y", "-e", "trace=fdatasync,fsync", "-o", tracePath(dir, n)}
-	}})
+	c := Start(t, Options{BuildFlags: buildFlags, Wrap: watching(t)})
 	return &watched{t: t, c: c, db: c.Client(c.Leader())}
+}
+
+// watching makes what traceSyncs does for every node. It skips the test where that
+// is not possible.
+func watching(t *testing.T) func(dir string, n *Node) []string {
+	t.Helper()
+	if !canTrace() {
+		t.Skip("strace is not installed, or may not trace here")
+	}
+	return traceSyncs
+}
+
+// canTrace tells whether programs can be traced here.
+var canTrace = sync.OnceValue(func() bool { return exec.Command("strace", "-o", os.DevNull, "true").Run() == nil })
+
+// traceSyncs is put before a node's command line to write its syncs to its
+// tracePath. -D keeps the node the process that is started; -y names the files.
+func traceSyncs(dir string, n *Node) []string {
+	return []string{"strace", "-D", "-f", "-y", "-e", "trace=fdatasync,fsync", "-o", tracePath(dir, n)}
 }
 
 func tracePath(dir string, n *Node) string { return filepath.Join(dir, n.Name+".strace") }
@@ -80,18 +90,19 @@ func (w *watched) syncedBeforeAck(i int) (synced int) {
 	return synced
 }
 
-// syncs counts the completed syncs of a node's raft log. A call that another
-// thread's interrupts is traced in two lines.
-func (w *watched) syncs(n *Node) (count int) {
-	w.t.Helper()
-	trace, err := os.ReadFile(tracePath(w.c.Dir, n))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+// syncs counts the completed syncs of a node's raft log.
+func (w *watched) syncs(n *Node) int { return w.c.syncs(n, "f(data)?sync") }
+
+// syncs counts the completed calls of a node that sync its raft log, by a pattern
+// of their names. A call that another thread's interrupts is traced in two lines.
+func (c *Cluster) syncs(n *Node, call string) (count int) {
+	c.t.Helper()
+	trace, err := os.ReadFile(tracePath(c.Dir, n))
+	c.do(err)
 	log := regexp.QuoteMeta(fmt.Sprintf("<%s>", filepath.Join(n.DataDir, "raft.db")))
-	whole := regexp.MustCompile(`^\d+ +f(data)?sync\(\d+` + log + `\) += 0`)
-	begun := regexp.MustCompile(`^(\d+) +f(data)?sync\(\d+` + log + ` <unfinished`)
-	resumed := regexp.MustCompile(`^(\d+) +<\.\.\. f(data)?sync resumed>\) += 0`)
+	whole := regexp.MustCompile(`^\d+ +(?:` + call + `)\(\d+` + log + `\) += 0`)
+	begun := regexp.MustCompile(`^(\d+) +(?:` + call + `)\(\d+` + log + ` <unfinished`)
+	resumed := regexp.MustCompile(`^(\d+) +<\.\.\. (?:` + call + `) resumed>\) += 0`)
 	pending := map[string]bool{} // by thread
 	for line := range strings.Lines(string(trace)) {
 		switch {

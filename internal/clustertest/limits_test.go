@@ -36,15 +36,7 @@ func claimOf(t *testing.T, key ed25519.PrivateKey, i int) *assertion.Assertion {
 func (c *Cluster) gauged(name string) (sum float64) {
 	c.t.Helper()
 	for _, n := range c.Nodes {
-		for line := range strings.Lines(scrape(c.t, n)) {
-			if value, ok := strings.CutPrefix(line, name+" "); ok {
-				v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-				if err != nil {
-					c.t.Fatal(err)
-				}
-				sum += v
-			}
-		}
+		sum += ScrapeMetrics(c.t, n).Values[name]
 	}
 	return sum
 }
@@ -156,7 +148,7 @@ func TestAFloodIsHeldOff(t *testing.T) {
 	}
 	for _, n := range c.Nodes {
 		c.WaitFor(n.Name+" keeps the flooder out", func() bool { return status(n).Breaker == "open" })
-		if !strings.Contains(scrape(t, n), "\nstemedb_circuit_breakers_open 1\n") {
+		if ScrapeMetrics(t, n).Values["stemedb_circuit_breakers_open"] != 1 {
 			t.Errorf("%s: the gauge does not say that one breaker is open", n.Name)
 		}
 	}

@@ -2,8 +2,6 @@ package clustertest
 
 import (
 	"crypto/ed25519"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -41,7 +39,7 @@ func TestQuarantineOnEveryNode(t *testing.T) {
 			if err != nil || (len(page.Claims) == 0) != (want == "1") {
 				t.Errorf("%s: with %s pending the answer is %+v, %v", n.Name, want, page, err)
 			}
-			if !strings.Contains(scrape(t, n), "\nstemedb_quarantine_pending "+want+"\n") {
+			if !strings.Contains(ScrapeMetrics(t, n).Text, "\nstemedb_quarantine_pending "+want+"\n") {
 				t.Errorf("%s: the metric does not say that %s are pending", n.Name, want)
 			}
 		}
@@ -64,23 +62,4 @@ func TestQuarantineOnEveryNode(t *testing.T) {
 	if err != nil || len(list.Claims) != 1 || list.Claims[0].Decisions[0].Reason != "a test" {
 		t.Errorf("after the restart: %+v, %v", list, err)
 	}
-}
-
-// scrape reads a node's metrics.
-func scrape(t testing.TB, n *Node) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }

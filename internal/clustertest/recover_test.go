@@ -2,30 +2,48 @@ package clustertest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/localcluster"
 	"github.com/stemedb/stemedb/transport"
 )
 
 // recoverNode runs `stemedb recover` with the settings of a node.
 func recoverNode(c *Cluster, n *Node, flags ...string) (output string, exit int) {
 	c.t.Helper()
-	args := append([]string{"recover", "--data-dir=" + n.DataDir, "--node-id=" + n.Name, "--cluster-addr=" + n.ClusterAddr}, flags...)
-	cmd := exec.CommandContext(c.t.Context(), Binary(c.t, "stemedb"), args...)
+	return offline(c, n, append([]string{"recover"}, flags...)...)
+}
+
+// offline runs a command of the server on the data directory of a node, with the
+// node's settings.
+func offline(c *Cluster, n *Node, command ...string) (output string, exit int) {
+	c.t.Helper()
+	line := append([]string{Binary(c.t, "stemedb")}, command...)
+	output, state := runOffline(c, append(line, "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)...)
+	return output, state.ExitCode()
+}
+
+// runOffline runs a command line beside the cluster, and returns what it wrote and
+// how it ended.
+func runOffline(c *Cluster, line ...string) (output string, state *os.ProcessState) {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), line[0], line[1:]...)
 	var out bytes.Buffer
+	cmd.Env = localcluster.CleanEnv()
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
 	var failed *exec.ExitError
-	if err != nil && !errors.As(err, &failed) {
+	if err := cmd.Run(); err != nil && !errors.As(err, &failed) {
 		c.t.Fatal(err)
 	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return out.String(), cmd.ProcessState
 }
 
 // Of three nodes two are destroyed for good. The third becomes a new cluster with
@@ -106,4 +124,22 @@ func TestRecoveryRefusesWhatIsNoNode(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.Nodes[0].DataDir, "LOCK")); err == nil {
 		t.Error("the recovery made a data directory")
 	}
+}
+
+// killedAfter runs a command of the server on the data directory of a node and
+// kills it after a delay; false if it had ended by itself.
+func killedAfter(t *testing.T, n *Node, delay time.Duration, command ...string) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), delay)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t, "stemedb"), append(command, "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)...)
+	cmd.Env = localcluster.CleanEnv()
+	err := cmd.Run()
+	if err == nil {
+		return false
+	}
+	if ctx.Err() == nil {
+		t.Fatalf("%v ended by itself: %v", command, err)
+	}
+	return true
 }

@@ -22,7 +22,6 @@ import (
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/client"
-	"github.com/stemedb/stemedb/internal/certs"
 	"github.com/stemedb/stemedb/internal/clustertest"
 	"github.com/stemedb/stemedb/internal/dashboards"
 )
@@ -34,7 +33,7 @@ const (
 )
 
 // shape is how many rows and panels a dashboard has.
-var shape = map[string][2]int{"stemedb-overview.json": {4, 12}, "stemedb-cluster.json": {5, 24}}
+var shape = map[string][2]int{"stemedb-overview.json": {4, 12}, "stemedb-cluster.json": {5, 30}}
 
 func TestSchema(t *testing.T) {
 	plugins.RegisterDefaultPlugins()
@@ -244,7 +243,7 @@ func readYAML(t *testing.T, path string, into any) {
 // Every metric and label that a panel or an alert names exists on the nodes of a
 // real cluster.
 func TestQueriesNameWhatNodesShow(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Options{Settings: certificates(t)})
+	c := clustertest.Start(t, clustertest.Options{Settings: clustertest.NewNodeCertificates(t, 24*time.Hour).Settings()})
 	db := c.Client()
 	key, err := client.GenerateKey()
 	if err != nil {
@@ -282,28 +281,6 @@ func TestQueriesNameWhatNodesShow(t *testing.T) {
 			found.check(t, r.Alert, r.Expr, "")
 		}
 	}
-}
-
-// certificates are node-to-node ones, so that their expiry is shown.
-func certificates(t *testing.T) map[string]string {
-	t.Helper()
-	dir := t.TempDir()
-	authority, err := certs.NewAuthority("test", time.Now(), 48*time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := authority.Write(dir, false); err != nil {
-		t.Fatal(err)
-	}
-	node, err := authority.NewNode("node", []string{"127.0.0.1"}, time.Now(), 24*time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Write(dir, true); err != nil {
-		t.Fatal(err)
-	}
-	cert, secret, ca := node.Files(dir)
-	return map[string]string{"tls-cert": cert, "tls-key": secret, "tls-ca": ca}
 }
 
 // Every alert has a runbook and a unit test, and every runbook an alert.

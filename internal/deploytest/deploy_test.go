@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -163,6 +164,49 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
+// The pods of the backup jobs are confined, reach the nodes, and run commands that
+// are there.
+func TestKubernetesBackups(t *testing.T) {
+	var jobs []*batchv1.CronJob
+	var claim *corev1.PersistentVolumeClaim
+	documents := kyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(read(t, "deploy/kubernetes/backup.yaml"))))
+	for {
+		raw, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claim == nil {
+			claim = strictly[corev1.PersistentVolumeClaim](t, raw)
+			continue
+		}
+		jobs = append(jobs, strictly[batchv1.CronJob](t, raw))
+	}
+	if len(jobs) != 2 {
+		t.Fatalf("%d jobs, want one for full backups and one for the log", len(jobs))
+	}
+	m := decode(t)
+	for _, job := range jobs {
+		pod := job.Spec.JobTemplate.Spec.Template
+		if !contains(pod.Labels, m.policy.Spec.Ingress[1].From[0].PodSelector.MatchLabels) {
+			t.Errorf("%s: the network policy does not let pods with %v in", job.Name, pod.Labels)
+		}
+		if !*pod.Spec.SecurityContext.RunAsNonRoot || pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName != claim.Name {
+			t.Errorf("%s: the pod is not confined, or has another volume", job.Name)
+		}
+		for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+			if !*c.SecurityContext.ReadOnlyRootFilesystem || c.Image != m.set.Spec.Template.Spec.Containers[0].Image {
+				t.Errorf("%s: the container %s is not confined, or of another image", job.Name, c.Name)
+			}
+			if c.Command[0] != "/stemectl" || c.Command[1] != "backup" || !slices.Contains(c.Command, c.VolumeMounts[0].MountPath) {
+				t.Errorf("%s: the container %s runs %v", job.Name, c.Name, c.Command)
+			}
+		}
+	}
+}
+
 func contains(labels, selector map[string]string) bool {
 	for k, v := range selector {
 		if labels[k] != v {
@@ -196,6 +240,12 @@ func checkSettings(t *testing.T, where string, env map[string]string) {
 }
 
 func TestSystemd(t *testing.T) {
+	for _, kind := range []string{"stemedb-backup", "stemedb-backup-log"} {
+		if unit := string(read(t, "deploy/systemd/"+kind+".service")); !strings.Contains(unit, "\nExecStart=/usr/local/bin/stemectl backup create ") ||
+			!strings.Contains(unit, "\nReadWritePaths=/var/backups/stemedb\n") || !strings.Contains(string(read(t, "deploy/systemd/"+kind+".timer")), "\nOnCalendar=") {
+			t.Errorf("%s: no backup is taken", kind)
+		}
+	}
 	unit := string(read(t, "deploy/systemd/stemedb.service"))
 	for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "User=stemedb", "CapabilityBoundingSet=", "KillSignal=SIGTERM", "RestartPreventExitStatus=2 3"} {
 		if !strings.Contains(unit, "\n"+line+"\n") {
@@ -216,12 +266,20 @@ func TestSystemd(t *testing.T) {
 	// The program that the unit starts need not be installed here.
 	dir := t.TempDir()
 	path := filepath.Join(dir, "stemedb.service")
-	unit = strings.ReplaceAll(unit, "/usr/local/bin/stemedb serve", "/bin/true")
-	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
+	programs := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/\S+`)
+	files := []string{path}
+	if err := os.WriteFile(path, programs.ReplaceAll([]byte(unit), []byte("ExecStart=/bin/true")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", path).CombinedOutput()
-	if err != nil || bytes.Contains(out, []byte(path)) {
+	for _, name := range []string{"stemedb-backup.service", "stemedb-backup.timer", "stemedb-backup-log.service", "stemedb-backup-log.timer"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, programs.ReplaceAll(read(t, "deploy/systemd/"+name), []byte("ExecStart=/bin/true")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no"}, files...)...).CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte(dir)) {
 		t.Errorf("systemd-analyze: %v\n%s", err, out)
 	}
 }

@@ -133,7 +133,8 @@ func TestEveryPageIsInTheIndex(t *testing.T) {
 }
 
 func TestNamedSettingsExist(t *testing.T) {
-	known := append(slices.Clone(clientVariables), "STEMEDB_TEST_CLAIMS", "STEMEDB_TEST_RACE") // of internal/clustertest
+	known := append(slices.Clone(clientVariables), "STEMEDB_TEST_CLAIMS", "STEMEDB_TEST_RACE", // of internal/clustertest
+		"STEMEDB_TEST_COMPOSE", "STEMEDB_TEST_FRONT", "STEMEDB_TEST_CA", "STEMEDB_TEST_NODES", "STEMEDB_TEST_IMAGES") // of internal/containertest
 	for _, s := range settings.All() {
 		known = append(known, s.Env())
 	}

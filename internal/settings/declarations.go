@@ -9,6 +9,7 @@ import (
 
 	"github.com/stemedb/stemedb/api"
 	"github.com/stemedb/stemedb/defense"
+	"github.com/stemedb/stemedb/internal/otlp"
 	"github.com/stemedb/stemedb/node"
 )
 
@@ -43,6 +44,8 @@ func placeSettings(d node.Config) []Setting {
 			Help: fmt.Sprintf("Comma-separated node-to-node addresses (host or host:port, default port %d) of nodes that may form the cluster; this node itself may be among them. A DNS name stands for all its addresses.", node.DefaultClusterPort)},
 		{Name: "bootstrap-expect", Kind: Number, set: setBootstrapExpect,
 			Help: "How many nodes form a new cluster, once that many see each other and none has state. 0: never form one, only join. Default: 1 without join, else 0. Ignored by a node that has state or finds a cluster, so that one command line serves first start, restart and scaling up."},
+		{Name: "restore-from", Kind: Path, set: text(func(s *Server) *string { return &s.Node.RestoreFrom }),
+			Help: "Folder of a backup that the first start restores, as a new cluster of this node alone, which the others join (docs/backup.md). Set it on one node only. Ignored by a node that has data or finds a cluster."},
 		{Name: "non-voter", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.Node.NonVoter }),
 			Help: "Makes the node a read replica for good: it holds all data and serves reads, passes writes on, and never votes."},
 		{Name: "autopilot-stabilization-time", Default: d.Stabilization.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Stabilization }),
@@ -164,13 +167,39 @@ func logSettings() []Setting {
 			Help: "Least severe level that is logged. Administrators change it while the node runs (`stemectl log-level`)."},
 		{Name: "log-format", Default: "json", Kind: Format, set: oneOf(func(s *Server) *string { return &s.LogFormat }, "json", "text"),
 			Help: "Form of the log lines on standard error."},
+		{Name: "otlp-endpoint", Kind: URL,
+			set: func(s *Server, v string) error {
+				s.OTLPEndpoint = v
+				if v == "" {
+					return nil
+				}
+				return otlp.Check(v)
+			},
+			Help: "Base URL of an OpenTelemetry collector (OTLP over HTTP, as `http://localhost:4318`) that receives traces (docs/tracing.md). Without, none are made."},
+		{Name: "otlp-headers", Kind: Text, Secret: true, set: text(func(s *Server) *string { return &s.otlpHeaders }),
+			Help: "Headers for the collector, as `name=value,name=value`; a comma or `%` in a value in percent encoding."},
+		{Name: "otlp-headers-file", Kind: Path, set: text(func(s *Server) *string { return &s.otlpHeadersFile }),
+			Help: "File that holds the headers for the collector, instead of otlp-headers: other users of the machine can see flags."},
+		{Name: "otlp-ca", Kind: Path, set: text(func(s *Server) *string { return &s.OTLPCA }),
+			Help: "Authorities (PEM) that count for the collector's certificate. Default: those of the system."},
+		{Name: "otlp-service-name", Kind: Name, set: text(func(s *Server) *string { return &s.OTLPServiceName }),
+			Help: "Name of the service in traces. Default: `OTEL_SERVICE_NAME`, else stemedb."},
+		{Name: "trace-ratio", Default: "1", Kind: Ratio,
+			set: func(s *Server, v string) (err error) {
+				s.TraceRatio, err = strconv.ParseFloat(v, 64)
+				if err == nil && !(s.TraceRatio >= 0 && s.TraceRatio <= 1) {
+					err = errors.New("0 to 1 is possible")
+				}
+				return err
+			},
+			Help: "Part of the requests that are traced. A request that brings a trace is traced if the trace is."},
 	}
 }
 
 func raftSettings(d node.Config) []Setting {
 	return []Setting{
 		{Name: "raft-heartbeat-timeout", Default: d.HeartbeatTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.HeartbeatTimeout }),
-			Help: "How long a follower waits for a sign of the leader before it calls an election (up to twice that). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
+			Help: "How long a follower waits for a sign of the leader before it calls an election (up to three times that; three tenths of it if the leader's process has visibly ended). Shorter fails over faster, but elects needlessly on a busy machine. 100ms to 1m."},
 		{Name: "raft-election-timeout", Default: d.ElectionTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.ElectionTimeout }),
 			Help: "How long a candidate waits for votes before it tries again. At least raft-heartbeat-timeout."},
 		{Name: "raft-leader-lease", Default: d.LeaderLease.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.LeaderLease }),
@@ -183,6 +212,9 @@ func raftSettings(d node.Config) []Setting {
 			Help: "Log entries since the last snapshot that make the next one due. A snapshot lets the log be truncated; it costs hard links, not a copy."},
 		{Name: "trailing-logs", Default: strconv.FormatUint(d.TrailingLogs, 10), Kind: Number, set: unsigned(func(s *Server) *uint64 { return &s.Node.TrailingLogs }),
 			Help: "Log entries that stay after a snapshot, so that a node that was away for a short time needs no snapshot."},
+		{Name: "log-compact-percent", Default: strconv.Itoa(d.LogCompactPercent), Kind: Number,
+			set:  func(s *Server, v string) (err error) { s.Node.LogCompactPercent, err = strconv.Atoi(v); return err },
+			Help: "At a start, rewrites the raft log's file if more than this many percent of it are free, and so gives the space back to the file system. 0: never, since later entries need the space again, and the start waits for the copy, which needs room on the disk."},
 	}
 }
 
@@ -201,6 +233,12 @@ func limitSettings(d node.Config) []Setting {
 		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
 			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},
+		{Name: "backup-rate", Default: strconv.FormatInt(d.BackupRate, 10), Kind: Bytes,
+			set: func(s *Server, v string) (err error) {
+				s.Node.BackupRate, err = strconv.ParseInt(v, 10, 64)
+				return err
+			},
+			Help: "How much of its state or log a running node takes into a backup in a second, so that writers need not wait. 0: no bound."},
 		{Name: "cache-bytes", Default: strconv.FormatInt(d.CacheBytes, 10), Kind: Bytes,
 			set: func(s *Server, v string) (err error) {
 				s.Node.CacheBytes, err = strconv.ParseInt(v, 10, 64)
@@ -209,6 +247,10 @@ func limitSettings(d node.Config) []Setting {
 			Help: "Block cache of the index."},
 		{Name: "memtable-bytes", Default: strconv.FormatUint(d.MemTableBytes, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.MemTableBytes }),
 			Help: "What the index gathers in memory before it is flushed. It bounds what a restart replays from the log."},
+		{Name: "disk-timeout", Default: d.DiskTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.DiskTimeout }),
+			Help: "How long a write to the data directory may take until its disk counts as hung: the node then answers 503, cuts itself off from the others, so that another one leads, and takes part again when writes complete. Too short and a busy disk costs elections, or the quorum if all disks are busy at once; too long and a hung leader holds up all writes for that long. At least 100ms; 0: no disk counts as hung."},
+		{Name: "min-free-disk", Default: strconv.FormatUint(d.MinFreeDisk, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.MinFreeDisk }),
+			Help: "What must be free on the file system of the data directory. A leader with less hands over, or refuses writes; writes are refused too while fewer than a majority of the voters have it. They are taken again when a quarter more is free. Keep it well above what is written while the alert is answered; 0: no minimum, and a full disk takes the node out of the cluster."},
 		{Name: "http-max-connections", Default: strconv.Itoa(api.DefaultMaxConnections), Kind: Number,
 			set: func(s *Server, v string) (err error) {
 				s.MaxConnections, err = strconv.Atoi(v)
@@ -219,6 +261,8 @@ func limitSettings(d node.Config) []Setting {
 			},
 			Help: "HTTP connections that may be open at once, each about 50 KiB with TLS. One more closes the one that has waited longest for a request; if all have one under way, it is closed itself."},
 		{Name: "shutdown-timeout", Default: "15s", Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.ShutdownTimeout }),
-			Help: "Bound on the graceful part of a stop: handing leadership over and finishing the requests under way."},
+			Help: "Bound on the graceful part of a stop: handing leadership over and finishing the requests under way. shutdown-delay comes on top."},
+		{Name: "shutdown-delay", Default: "0s", Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.ShutdownDelay }),
+			Help: "How long a node that stops goes on serving, no longer ready, before it closes its HTTP port: a load balancer needs it to notice, two of its checks. At most 1m."},
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/stemedb/stemedb/auth"
 	"github.com/stemedb/stemedb/defense"
 	"github.com/stemedb/stemedb/internal/certs"
+	"github.com/stemedb/stemedb/internal/otlp"
+	"github.com/stemedb/stemedb/internal/tracing"
 	"github.com/stemedb/stemedb/node"
 	"github.com/stemedb/stemedb/transport"
 )
@@ -28,6 +30,9 @@ import (
 // maxWait bounds the time-outs of writes and reads: the HTTP server gives up
 // on a connection after a minute.
 const maxWait = 45 * time.Second
+
+// maxShutdownDelay is more than any load balancer needs to notice a stop.
+const maxShutdownDelay = time.Minute
 
 // Server is the typed form of all settings.
 type Server struct {
@@ -58,16 +63,25 @@ type Server struct {
 	LogLevel            *slog.LevelVar
 	LogFormat           string // "json" or "text"
 	ShutdownTimeout     time.Duration
-	TLSCert             string
-	TLSKey              string
-	TLSCA               string
-	GossipKey           string
-	GossipKeyFile       string
-	HTTPTLSCert         string
-	HTTPTLSKey          string
+	ShutdownDelay       time.Duration
+	// OTLPEndpoint is where traces go; "" makes none.
+	OTLPEndpoint    string
+	OTLPHeaders     map[string]string
+	OTLPCA          string
+	OTLPServiceName string
+	TraceRatio      float64
+	TLSCert         string
+	TLSKey          string
+	TLSCA           string
+	GossipKey       string
+	GossipKeyFile   string
+	HTTPTLSCert     string
+	HTTPTLSKey      string
 
 	// Meter, Admission and Breakers switch the limits on.
 	Meter, Admission, Breakers bool
+
+	otlpHeaders, otlpHeadersFile string
 
 	bootstrapByJoin            bool
 	meter, admission, breakers *bool
@@ -120,6 +134,7 @@ func (s *Server) finish() error {
 	add(err)
 	add(s.loadRootAPIKey())
 	add(s.loadPatterns())
+	add(s.loadOTLPHeaders())
 	if _, _, err := net.SplitHostPort(s.HTTPAddr); err != nil {
 		add(fmt.Errorf("http-addr %q is not host:port: %w", s.HTTPAddr, err))
 	}
@@ -224,6 +239,18 @@ func (s *Server) loadRootAPIKey() (err error) {
 	return nil
 }
 
+// loadOTLPHeaders reads the headers for the collector of traces.
+func (s *Server) loadOTLPHeaders() error {
+	text, err := secretOf("otlp-headers", s.otlpHeaders, s.otlpHeadersFile)
+	if err != nil {
+		return err
+	}
+	if s.OTLPHeaders, err = otlp.ParseHeaders(text); err != nil {
+		return fmt.Errorf("otlp-headers: %w", err)
+	}
+	return nil
+}
+
 // loadPatterns adds the operator's patterns to those of the content defence.
 func (s *Server) loadPatterns() error {
 	if s.DefensePatternsFile == "" {
@@ -284,6 +311,9 @@ func (s *Server) checkTimes() error {
 	}
 	if s.ShutdownTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("shutdown-timeout is %v: it must be positive", s.ShutdownTimeout))
+	}
+	if s.ShutdownDelay < 0 || s.ShutdownDelay > maxShutdownDelay {
+		errs = append(errs, fmt.Errorf("shutdown-delay is %v: 0 to %v is possible", s.ShutdownDelay, maxShutdownDelay))
 	}
 	return errors.Join(errs...)
 }
@@ -348,11 +378,12 @@ func (s *Server) RequestTimeout() time.Duration {
 	return max(s.Node.WriteTimeout, s.Node.ReadTimeout) + 5*time.Second
 }
 
-// Logger makes the process's logger, which writes to w.
+// Logger makes the process's logger, which writes to w. Lines that are logged with
+// the context of a trace name it.
 func (s *Server) Logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
 	if s.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(tracing.LogHandler(slog.NewTextHandler(w, options)))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(tracing.LogHandler(slog.NewJSONHandler(w, options)))
 }

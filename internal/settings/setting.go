@@ -26,6 +26,8 @@ const (
 	Boolean  Kind = "true or false"
 	Key      Kind = "hex or base64"
 	Text     Kind = "text"
+	URL      Kind = "URL"
+	Ratio    Kind = "0 to 1"
 	Level    Kind = "debug, info, warn or error"
 	Format   Kind = "json or text"
 

@@ -87,11 +87,6 @@ func TestEverySettingHasOneNameInThreeForms(t *testing.T) {
 			t.Errorf("%s: variable %s, key %s", s.Name, s.Env(), s.Key())
 		}
 	}
-	for _, later := range []string{"otlp-endpoint"} {
-		if seen[later] {
-			t.Errorf("%s is declared, but nothing uses it", later)
-		}
-	}
 }
 
 func TestTheDefaultsAreValid(t *testing.T) {
@@ -136,6 +131,8 @@ func TestWrongValuesAreNamed(t *testing.T) {
 		{[]string{"--data-dir=x", "--write-timeout=50s"}, nil, "at most 45s"},
 		{[]string{"--data-dir=x", "--read-timeout=50s"}, nil, "at most 45s"},
 		{[]string{"--data-dir=x", "--shutdown-timeout=0s"}, nil, "shutdown-timeout"},
+		{[]string{"--data-dir=x", "--shutdown-delay=-1s"}, nil, "shutdown-delay"},
+		{[]string{"--data-dir=x", "--shutdown-delay=61s"}, nil, "shutdown-delay"},
 		{[]string{"--data-dir=x", "--http-addr=0.0.0.0:1"}, nil, "--allow-insecure"},
 		{[]string{"--data-dir=x", "--http-addr=18180"}, nil, "http-addr"},
 		{[]string{"--data-dir=x", "--cluster-addr=10.0.0.1:1"}, nil, "TLS is off"},
@@ -305,5 +302,27 @@ func TestTheSettingsPageIsCurrent(t *testing.T) {
 	got, err := os.ReadFile(page)
 	if err != nil || string(got) != Markdown() {
 		t.Errorf("docs/settings.md is not what the declarations say (%v): run go test ./internal/settings -update", err)
+	}
+}
+
+func TestSettingsOfTraces(t *testing.T) {
+	file := writeFile(t, "headers", "authorization=Bearer%20abc, x-team=a%2Cb\n")
+	_, s, err := resolve(t, []string{"--data-dir", "x", "--otlp-endpoint", "https://collector:4318", "--otlp-headers-file", file, "--trace-ratio", "0.25"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.OTLPEndpoint != "https://collector:4318" || s.TraceRatio != 0.25 || len(s.OTLPHeaders) != 2 || s.OTLPHeaders["authorization"] != "Bearer abc" || s.OTLPHeaders["x-team"] != "a,b" {
+		t.Errorf("got %q, %v, %v", s.OTLPEndpoint, s.TraceRatio, s.OTLPHeaders)
+	}
+	for _, wrong := range []string{
+		"--otlp-endpoint=collector:4318", "--otlp-endpoint=https://user:pa55@collector", "--otlp-endpoint=http://collector?token=pa55",
+		"--otlp-headers=pa55word", "--otlp-headers=a=pa55%zz", "--trace-ratio=1.5", "--trace-ratio=NaN", "--trace-ratio=-1",
+	} {
+		_, _, err := resolve(t, []string{"--data-dir", "x", wrong}, nil)
+		if err == nil {
+			t.Errorf("%s is taken", wrong)
+		} else if strings.Contains(wrong, "headers") && strings.Contains(err.Error(), "pa55") {
+			t.Errorf("%s: the error tells the secret: %v", wrong, err)
+		}
 	}
 }

@@ -71,7 +71,8 @@ type Tracker struct {
 	applied uint64
 	commit  uint64 // highest commit index heard of, here or from a peer
 	peers   map[string]*peer
-	pending []commit // commits that not every live node has applied yet
+	counted map[string]bool // peers that have counters
+	pending []commit        // commits that not every live node has applied yet
 }
 
 type peer struct {
@@ -97,7 +98,7 @@ func New(c Config) (*Tracker, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	t := &Tracker{config: c, log: c.Logger.With("component", "sync"), metrics: newMetrics(), peers: map[string]*peer{}}
+	t := &Tracker{config: c, log: c.Logger.With("component", "sync"), metrics: newMetrics(), peers: map[string]*peer{}, counted: map[string]bool{}}
 	if c.Registerer != nil {
 		if err := t.metrics.register(c.Registerer); err != nil {
 			return nil, err
@@ -121,8 +122,9 @@ func (t *Tracker) Local(applied, commitIndex uint64) {
 	t.refresh(now)
 }
 
-// SetLive names the other nodes that are alive. The rest is forgotten together
-// with its metrics.
+// SetLive names the other nodes that are alive. What the rest reported is
+// forgotten, and its lag with it, since nothing is known of it any more; its
+// counters stay until SetMembers does not name it.
 func (t *Tracker) SetLive(ids []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -133,14 +135,32 @@ func (t *Tracker) SetLive(ids []string) {
 			p = &peer{lastReport: now, agrees: true}
 			t.peers[id] = p
 		}
+		if !t.counted[id] {
+			t.counted[id] = true
+			t.metrics.begin(id)
+		}
 	}
 	for id := range t.peers {
 		if !slices.Contains(ids, id) {
 			delete(t.peers, id)
-			t.metrics.forget(id)
+			t.metrics.forgetLag(id)
 		}
 	}
 	t.refresh(now)
+}
+
+// SetMembers names the members of the cluster, dead ones included. The counters of
+// nodes that are neither members nor alive are dropped: a node that is dead for a
+// while keeps its own, so that its failures are still there when they are scraped.
+func (t *Tracker) SetMembers(ids []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.counted {
+		if t.peers[id] == nil && !slices.Contains(ids, id) {
+			delete(t.counted, id)
+			t.metrics.forgetCounters(id)
+		}
+	}
 }
 
 // Observe takes a peer's report. Reports of nodes that SetLive has not named

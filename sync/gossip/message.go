@@ -20,7 +20,16 @@ type Meta struct {
 	Version       string `cbor:"5,keyasint,omitempty"`
 	CommandFormat uint16 `cbor:"6,keyasint"`           // highest command format that the node understands
 	NonVoter      bool   `cbor:"7,keyasint,omitempty"` // the node is not to become a voter
+	Disk          uint8  `cbor:"8,keyasint,omitempty"` // the state of the node's disk, one of Disk…
 }
+
+// The states of a node's disk. Their numbers never change their meaning; an
+// older node knows only the first.
+const (
+	DiskOK          uint8 = iota
+	DiskLow               // less is free than the node wants for writes
+	DiskUnavailable       // the disk hangs or fails
+)
 
 func (m Meta) encode() ([]byte, error) {
 	raw, err := cbor.Marshal(m)

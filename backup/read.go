@@ -1,0 +1,84 @@
+package backup
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/zeebo/blake3"
+)
+
+// Verify reads a whole backup and checks all of it.
+//
+// Errors: ErrNotBackup, ErrVersion, ErrDamaged.
+func Verify(backup fs.FS) (*Metadata, error) {
+	m, err := ReadMetadata(backup)
+	if err != nil {
+		return nil, err
+	}
+	names, err := fs.ReadDir(backup, ".")
+	if err != nil {
+		return nil, fmt.Errorf("list the backup: %w", err)
+	}
+	known := map[string]bool{MetadataName: true}
+	for _, f := range m.Files {
+		known[f.Name] = true
+	}
+	for _, entry := range names {
+		if !known[entry.Name()] {
+			return nil, fmt.Errorf("%w: it holds %s, which %s does not list", ErrDamaged, entry.Name(), MetadataName)
+		}
+	}
+	_, err = io.Copy(io.Discard, NewReader(backup, m))
+	return m, err
+}
+
+// Reader reads the content of a backup and checks each byte of it. It fails,
+// with the errors of Verify, rather than to return anything that was not written.
+type Reader struct {
+	backup fs.FS
+	m      *Metadata
+	next   int // the file to read next
+	read   int64
+	held   []byte
+}
+
+// NewReader returns a reader of the content of a backup with a manifest.
+func NewReader(backup fs.FS, m *Metadata) *Reader { return &Reader{backup: backup, m: m} }
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	for len(r.held) == 0 {
+		if r.next == len(r.m.Files) {
+			if r.read != r.m.ContentBytes {
+				return 0, fmt.Errorf("%w: its content has %d bytes, %s says %d", ErrDamaged, r.read, MetadataName, r.m.ContentBytes)
+			}
+			return 0, io.EOF
+		}
+		content, err := r.segment(r.next)
+		if err != nil {
+			return 0, err
+		}
+		r.next++
+		r.held, r.read = content, r.read+int64(len(content))
+	}
+	n := copy(p, r.held)
+	r.held = r.held[n:]
+	return n, nil
+}
+
+func (r *Reader) segment(number int) ([]byte, error) {
+	listed := r.m.Files[number]
+	file, err := readFile(r.backup, listed.Name, maxSegmentBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	content, err := decodeSegment(r.m.Kind, number, file)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(file)) != listed.Size || blake3.Sum256(file) != listed.BLAKE3 {
+		return nil, fmt.Errorf("%w: %s is not the file that %s lists: another backup's?", ErrDamaged, listed.Name, MetadataName)
+	}
+	return content, nil
+}

@@ -1,0 +1,236 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/sync/gossip"
+)
+
+// testDisks are the disks of a cluster's nodes.
+type testDisks []*testDisk
+
+type testDisk struct {
+	mu    sync.Mutex
+	hangs chan struct{} // closed when the disk does not hang any more; nil: it does not
+	full  bool
+	free  atomic.Uint64
+}
+
+func (d *testDisk) probe(int) error {
+	d.mu.Lock()
+	hangs, full := d.hangs, d.full
+	d.mu.Unlock()
+	if hangs != nil {
+		<-hangs
+	}
+	if full {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+func (d *testDisk) hang() (release func()) {
+	hangs := make(chan struct{})
+	d.set(hangs, false)
+	return sync.OnceFunc(func() { d.set(nil, false); close(hangs) })
+}
+
+func (d *testDisk) set(hangs chan struct{}, full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hangs, d.full = hangs, full
+}
+
+const minFree = 1000
+
+func startOnDisks(t *testing.T, size int) (*cluster, testDisks) {
+	t.Helper()
+	disks := make(testDisks, size)
+	c := startCluster(t, size, func(i int, cfg *Config) {
+		disks[i] = new(testDisk)
+		disks[i].free.Store(10 * minFree)
+		cfg.DiskTimeout, cfg.MinFreeDisk = time.Second, minFree
+		cfg.probeDisk = disks[i].probe
+		cfg.diskSpace = func() (free, size uint64, err error) { return disks[i].free.Load(), 100 * minFree, nil }
+	})
+	return c, disks
+}
+
+func (c *cluster) place(n *Node) int {
+	for i, other := range c.nodes {
+		if other == n {
+			return i
+		}
+	}
+	c.t.Fatal("not a node of the cluster")
+	return 0
+}
+
+// seen waits until every node but one hears a state of that one's disk.
+func (c *cluster) seen(n *Node, disk uint8) {
+	c.t.Helper()
+	waitFor(c.t, func() bool {
+		for _, other := range c.nodes {
+			if other != n && other.seen()[n.id].Disk != disk {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestALeaderWhoseDiskHangsOrFailsIsSucceeded(t *testing.T) {
+	for name, begin := range map[string]func(*testDisk) func(){
+		"hangs": (*testDisk).hang,
+		"fails": func(d *testDisk) func() { d.set(nil, true); return func() { d.set(nil, false) } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, disks := startOnDisks(t, 3)
+			ill := c.leader()
+			hashes := write(t, ill, 0, 5)
+			end := begin(disks[c.place(ill)])
+			defer end()
+			waitFor(t, func() bool {
+				for _, n := range c.nodes {
+					if _, leader := n.raft.LeaderWithID(); n != ill && (leader == "" || string(leader) == ill.id) {
+						return false
+					}
+				}
+				return ill.raft.State() != raft.Leader
+			})
+			for _, n := range c.nodes {
+				if n != ill {
+					hashes = append(hashes, write(t, n, 10*(1+c.place(n)), 5)...)
+				}
+			}
+			if _, err := ill.Write(t.Context(), Caller{}, claim(t, 1000)); !errors.Is(err, ErrDisk) || errors.Is(err, ErrOutcomeUnknown) {
+				t.Errorf("a write: %v, want ErrDisk", err)
+			}
+			if _, err := ill.Read(t.Context(), Consistency{}); !errors.Is(err, ErrDisk) {
+				t.Errorf("a linearizable read: %v, want ErrDisk", err)
+			}
+			mustHold(t, ill, Consistency{Level: Local}, hashes[:5])
+			if _, err := ill.ChangeMembers(t.Context(), MemberRequest{Action: "transfer"}); !errors.Is(err, ErrDisk) {
+				t.Errorf("a change of the membership: %v, want ErrDisk", err)
+			}
+			ready := true
+			for _, check := range ill.Ready(t.Context()).Checks {
+				if check.Name == "disk" {
+					ready = check.OK
+				}
+			}
+			if ready || !errors.Is(ill.DiskTrouble(), ErrDisk) {
+				t.Errorf("the node is ready (%v), its disk: %v", ready, ill.DiskTrouble())
+			}
+			c.seen(ill, gossip.DiskUnavailable)
+			ill.standIn(t.Context(), raft.Server{ID: "nobody"}, nil) // it stands for no election
+			if ill.raft.State() == raft.Leader {
+				t.Error("the node leads again")
+			}
+			c.leader() // the others go on
+
+			end()
+			c.waitReady()
+			c.seen(ill, gossip.DiskOK)
+			mustHold(t, ill, Consistency{}, hashes)
+			write(t, ill, 500, 5)
+		})
+	}
+}
+
+func TestALeaderWithLittleSpaceHandsOver(t *testing.T) {
+	c, disks := startOnDisks(t, 3)
+	low := c.leader()
+	disks[c.place(low)].free.Store(minFree - 1)
+	waitFor(t, func() bool {
+		_, leader := low.raft.LeaderWithID()
+		return leader != "" && string(leader) != low.id
+	})
+	c.seen(low, gossip.DiskLow)
+	write(t, low, 0, 5) // through the new leader
+	if !errors.Is(low.DiskTrouble(), ErrDiskSpace) || low.disk.err() != nil {
+		t.Errorf("its disk: %v", low.DiskTrouble())
+	}
+	leader := c.leader()
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "transfer", NodeID: low.id}); !errors.Is(err, ErrMembership) {
+		t.Errorf("a transfer to a node with little space: %v, want ErrMembership", err)
+	}
+	for range 2 { // whoever leads, the heir is the one with space
+		heir, found := leader.heir()
+		if !found || string(heir.ID) == low.id {
+			t.Errorf("the heir is %s", heir.ID)
+		}
+	}
+
+	// With two of three low, what is written could soon not be committed any more.
+	second := c.nodes[0]
+	for _, n := range c.nodes {
+		if n != low && n != leader {
+			second = n
+		}
+	}
+	disks[c.place(second)].free.Store(minFree - 1)
+	for _, n := range c.nodes {
+		waitFor(t, func() bool {
+			_, err := n.Write(t.Context(), Caller{}, claim(t, 100+c.place(n)))
+			return errors.Is(err, ErrDiskSpace) && !errors.Is(err, ErrOutcomeUnknown)
+		})
+	}
+	if _, err := low.Write(t.Context(), Caller{}, &assertion.Clock{}); err != nil {
+		t.Errorf("what must be possible: %v", err)
+	}
+	mustHold(t, low, Consistency{}, nil)
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "demote", NodeID: second.id}); err != nil {
+		t.Errorf("a change of the membership: %v", err)
+	}
+	for _, d := range disks {
+		d.free.Store(2 * minFree)
+	}
+	waitFor(t, func() bool {
+		_, err := low.Write(t.Context(), Caller{}, claim(t, 200))
+		return err == nil
+	})
+}
+
+func TestASingleNodeWithLittleSpaceRefusesWrites(t *testing.T) {
+	c, disks := startOnDisks(t, 1)
+	n := c.nodes[0]
+	hashes := write(t, n, 0, 3)
+	disks[0].free.Store(0)
+	waitFor(t, func() bool {
+		_, err := n.Write(t.Context(), Caller{}, claim(t, 100))
+		return errors.Is(err, ErrDiskSpace)
+	})
+	mustHold(t, n, Consistency{}, hashes)
+	if r := n.Ready(t.Context()); !r.Ready {
+		t.Errorf("a node that can be read is not ready: %+v", r.Checks)
+	}
+}
+
+// A node that stops while its disk hangs ends, and says what it left.
+func TestAStopDoesNotWaitForADiskThatHangs(t *testing.T) {
+	c, disks := startOnDisks(t, 1)
+	n := c.nodes[0]
+	release := disks[0].hang()
+	waitFor(t, func() bool { return n.disk.err() != nil })
+	c.nodes[0] = nil
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := n.Stop(ctx); !errors.Is(err, ErrDisk) {
+		t.Errorf("the stop: %v, want ErrDisk", err)
+	}
+	release()
+	n.disk.parts.Wait()
+	if err := errors.Join(n.raftNet.Close(), n.transport.Close(), n.fsm.Close(), n.logs.Close(), n.lock.Close()); err != nil {
+		t.Error(err)
+	}
+}
