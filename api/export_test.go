@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,5 +158,50 @@ func TestExportThatBreaksOff(t *testing.T) {
 	}
 	if !strings.Contains(f.log.String(), "an export ended before its end") {
 		t.Errorf("the log: %s", f.log)
+	}
+}
+
+// A node serves two exports at once, and another one when they have ended.
+func TestExportsAtOnce(t *testing.T) {
+	f := newFixture(t)
+	nausea(f)
+	arrived, leave := make(chan struct{}, 1000), make(chan struct{})
+	f.store.inFeed = func() {
+		arrived <- struct{}{}
+		<-leave
+	}
+	var running sync.WaitGroup
+	for range 2 {
+		running.Go(func() {
+			if answer := f.get("/v1/export"); !strings.Contains(answer.Body.String(), `"end":true`) {
+				t.Errorf("%d %s", answer.Code, answer.Body)
+			}
+		})
+	}
+	<-arrived
+	<-arrived
+	refused(t, f.get("/v1/export"), http.StatusServiceUnavailable, v1.CodeOverloaded)
+	close(leave)
+	running.Wait()
+	f.exported("")
+}
+
+// What is written while an export runs is not in it.
+func TestExportIsOfOneState(t *testing.T) {
+	f := newFixture(t)
+	nausea(f)
+	before, _ := f.exported("")
+	written := 0
+	f.store.inFeed = func() {
+		written++
+		other := saying(fmt.Sprint(written))
+		f.record(signed(other, "x"), vote("x", other.ContentHash(), 1))
+	}
+	during, _ := f.exported("")
+	if f.store.inFeed = nil; written == 0 || fmt.Sprint(during.Trailer) != fmt.Sprint(before.Trailer) {
+		t.Errorf("%d writes; %+v, was %+v", written, during.Trailer, before.Trailer)
+	}
+	if after, _ := f.exported(""); after.Trailer.Records["vote"] != written {
+		t.Errorf("%+v after %d writes", after.Trailer, written)
 	}
 }

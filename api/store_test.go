@@ -42,6 +42,7 @@ type store struct {
 
 	assertErr, readErr error
 	feedErr            error
+	inFeed             func() // called by each read of the feed
 	membersErr         error
 	cut                error // ends the stream of a backup
 	demands            []api.Consistency
@@ -245,6 +246,9 @@ func (v view) Contested(cursor string, limit int) ([]assertion.Question, string,
 func (v view) Feed(after assertion.Position, limit int, kinds ...assertion.Kind) ([]assertion.Event, error) {
 	if v.store.feedErr != nil {
 		return nil, v.store.feedErr
+	}
+	if v.store.inFeed != nil {
+		v.store.inFeed()
 	}
 	return v.View.Feed(after, limit, kinds...)
 }

@@ -281,6 +281,36 @@ func TestRootCAs(t *testing.T) {
 	}
 }
 
+// An export comes from a node that answers, as a stream; what a node refuses is
+// an error at once.
+func TestExport(t *testing.T) {
+	down, _ := server(t, func(_ int32, w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusServiceUnavailable, v1.CodeOverloaded)
+	})
+	up, _ := server(t, func(_ int32, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(v1.HeaderIndex, "9")
+		_, _ = io.WriteString(w, r.URL.Path+"?"+r.URL.Query().Encode())
+	})
+	c := newClient(t, []string{down.URL, up.URL})
+	body, err := c.Export(t.Context(), ExportQuery{Subject: "a*", Since: 7, Consistency: Consistency{Level: "local"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(body)
+	if want := "/v1/export?consistency=local&since=7&subject=a%2A"; err != nil || string(got) != want || c.SeenIndex() != 9 {
+		t.Errorf("%q, %v, index %d; want %q", got, err, c.SeenIndex(), want)
+	}
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
+	forbidden, _ := server(t, func(_ int32, w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, v1.CodeForbidden)
+	})
+	if _, err := newClient(t, []string{forbidden.URL}).Export(t.Context(), ExportQuery{}); !errors.Is(err, Code(v1.CodeForbidden)) {
+		t.Errorf("%v", err)
+	}
+}
+
 // The trace of the caller goes with every request; none is made up.
 func TestTheTraceOfTheCallerGoesOn(t *testing.T) {
 	var got atomic.Value
