@@ -11,7 +11,7 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 
 MODULE   := github.com/stemedb/stemedb
-COMMANDS := stemedb stemectl pharma-ingest
+COMMANDS := stemedb stemectl pharma-ingest load-test
 LDFLAGS  := -s -w -X $(MODULE)/internal/version.number=$(VERSION) -X $(MODULE)/internal/version.commit=$(COMMIT)
 
 # Rooms with goroutines of their own: what the race detector is for.
