@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,7 @@ type Load struct {
 
 // due is when operation k of an open loop should begin.
 func (l Load) due(start time.Time, k uint64) time.Time {
-	return start.Add(time.Duration(float64(k) / l.Rate * float64(time.Second)))
+	return start.Add(time.Duration(math.Round(float64(k) / l.Rate * float64(time.Second))))
 }
 
 // size is how many operations an open loop has by its schedule.

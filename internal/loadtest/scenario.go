@@ -324,7 +324,7 @@ func (s *scenario) read(ctx context.Context, c *client.Client, k uint64) error {
 			return err
 		}
 		_, err = c.Get(ctx, claim.ContentHash(), want)
-		if errors.Is(err, client.Code(v1.CodeNotFound)) && want.Level != "linearizable" {
+		if errors.Is(err, client.Code(v1.CodeAssertionNotFound)) && want.Level != "linearizable" {
 			return nil // the node may be behind
 		}
 		return err

@@ -89,7 +89,7 @@ func (v *verifier) look(ctx context.Context, i uint64, node int) (lost bool, err
 	hash := sent.ContentHash()
 	found, err := v.nodes.each[node].Get(ctx, hash, v.want)
 	switch {
-	case errors.Is(err, client.Code(v1.CodeNotFound)):
+	case errors.Is(err, client.Code(v1.CodeAssertionNotFound)):
 		return true, fmt.Errorf("LOST: %s does not have the acknowledged claim %s", v.nodes.urls[node], hash)
 	case err != nil:
 		return false, fmt.Errorf("read claim %s: %w", hash, err)
