@@ -181,6 +181,9 @@ asked for and quotas are on.`,
 	return cmd
 }
 
+// byScenario is what a flag without a default of its own shows.
+const byScenario = "by the scenario"
+
 // chosen defines a flag whose default is the scenario's choice.
 func chosen(f *pflag.FlagSet, define func()) {
 	known := map[string]bool{}
@@ -188,7 +191,7 @@ func chosen(f *pflag.FlagSet, define func()) {
 	define()
 	f.VisitAll(func(g *pflag.Flag) {
 		if !known[g.Name] {
-			g.DefValue, g.Usage = "", g.Usage+" (default: by the scenario)"
+			g.DefValue = byScenario
 		}
 	})
 }
@@ -210,7 +213,7 @@ func settings(f *pflag.FlagSet) map[string]string {
 		case "api-key", "ca", "output", "progress", "server", "dir", "help", "version":
 			return
 		}
-		if value := g.Value.String(); g.Changed || g.DefValue != "" && g.DefValue != "[]" {
+		if value := g.Value.String(); g.Changed || g.DefValue != byScenario && value != "[]" {
 			in[g.Name] = strings.Trim(value, "[]") // of lists
 		}
 	})

@@ -14,12 +14,8 @@ import (
 )
 
 // tiny is a load that a test can bear.
-func tiny(t *testing.T, scenarios ...string) Options {
+func tiny(t *testing.T, server string, scenarios ...string) Options {
 	t.Helper()
-	server, err := localcluster.Build(t.Context(), "cmd/stemedb")
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := Defaults()
 	o.Server, o.Dir, o.Scenarios = server, t.TempDir(), scenarios
 	o.Duration, o.Assertions, o.Readers, o.Agents, o.ValueBytes = time.Second, 120, 3, 2, 32
@@ -48,9 +44,19 @@ func held(t *testing.T, r *Result) {
 	}
 }
 
-func TestEveryScenarioOnRealNodes(t *testing.T) {
-	o := tiny(t, All)
-	o.Batch, o.Rate, o.ReadRate, o.Consistency = 3, unset, 60, "bounded"
+func TestOnRealNodes(t *testing.T) {
+	server, err := localcluster.Build(t.Context(), "cmd/stemedb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("every scenario", func(t *testing.T) { runEveryScenario(t, server) })
+	t.Run("keys and quotas", func(t *testing.T) { runWithKeysAndQuotas(t, server) })
+}
+
+func runEveryScenario(t *testing.T, server string) {
+	t.Helper()
+	o := tiny(t, server, All)
+	o.Batch, o.Rate, o.ReadRate, o.Consistency = 3, Unset, 60, "bounded"
 	var lines strings.Builder
 	o.Progress, o.ProgressEvery = &lines, 100*time.Millisecond
 	report, err := Run(t.Context(), o)
@@ -108,12 +114,13 @@ func makeKey(t *testing.T, admin *client.Client) *v1.KeySecret {
 	}
 }
 
-// With quotas on, sustained is refused; with the right key and agents that are
-// new, other scenarios run.
-func TestAClusterWithKeysAndQuotas(t *testing.T) {
+// With quotas on, sustained is refused; agents that are new prove their work
+// before the clock starts.
+func runWithKeysAndQuotas(t *testing.T, server string) {
+	t.Helper()
 	ctx := t.Context()
 	const root = "0f5a6c1be2d94387a1c0de5b7f93e8126d4b0a97c3f1e85d2b6a7094fc31e8da"
-	cluster, err := localcluster.Temporary(ctx, 1, map[string]string{"auth-enabled": "true", "root-api-key": root})
+	cluster, err := localcluster.TemporaryOf(ctx, server, t.TempDir(), 1, map[string]string{"auth-enabled": "true", "root-api-key": root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,9 +131,9 @@ func TestAClusterWithKeysAndQuotas(t *testing.T) {
 	}
 	defer admin.Close()
 	key := makeKey(t, admin)
-	o := tiny(t, Baseline, Sustained)
+	o := tiny(t, server, Baseline, Sustained)
 	o.URLs, o.APIKey = cluster.URLs(), key.Secret
-	o.Readers = unset // they would use the key's quota up
+	o.Readers = Unset // they would use the key's quota up
 	report, err := Run(ctx, o)
 	if !errors.Is(err, ErrMetered) || !strings.Contains(err.Error(), "STEMEDB_METER_ENABLED=false") || !report.Cluster.Metering || len(report.Results) != 0 {
 		t.Fatalf("sustained on a cluster with quotas: %v, %d results", err, len(report.Results))

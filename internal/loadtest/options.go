@@ -27,10 +27,10 @@ const (
 // Scenarios are all of them, in the order in which they run.
 var Scenarios = []string{Baseline, Sustained, Concurrent, Mixed, Hotspot, Failover}
 
-// unset leaves a number to the scenario.
-const unset = -1
+// Unset, of a number in Options, leaves the choice to the scenario.
+const Unset = -1 << 31
 
-// Options say what is run. Of the numbers, -1 leaves the choice to the scenario.
+// Options say what is run.
 type Options struct {
 	// URLs are the nodes; without any, a cluster of its own is started.
 	URLs    []string
@@ -69,7 +69,8 @@ type Options struct {
 // Defaults are the options of a command line without flags.
 func Defaults() Options {
 	return Options{
-		Scenarios: []string{Baseline}, Duration: unset, Rate: unset, ReadRate: unset, Assertions: unset, Readers: unset, Concurrency: unset,
+		Scenarios: []string{Baseline},
+		Duration:  Unset, Rate: Unset, ReadRate: Unset, Assertions: Unset, Readers: Unset, Concurrency: Unset,
 		Batch: 1, Agents: 8, ValueBytes: 256, Consistency: "linearizable", MaxStale: time.Second,
 	}
 }
@@ -115,17 +116,17 @@ func (o *Options) checkNumbers() error {
 		return fmt.Errorf("--agents %d: at least one must sign", o.Agents)
 	case o.ValueBytes < 1 || o.ValueBytes > 32<<10:
 		return fmt.Errorf("--value-bytes %d: 1 to 32768", o.ValueBytes)
-	case o.Rate < 0 && o.Rate != unset:
+	case o.Rate < 0 && o.Rate != Unset:
 		return fmt.Errorf("--rate %g: give claims a second, or 0 for a closed loop", o.Rate)
-	case o.ReadRate < 0 && o.ReadRate != unset:
+	case o.ReadRate < 0 && o.ReadRate != Unset:
 		return fmt.Errorf("--read-rate %g: give reads a second, or 0 for a closed loop", o.ReadRate)
-	case o.Duration <= 0 && o.Duration != unset:
+	case o.Duration <= 0 && o.Duration != Unset:
 		return fmt.Errorf("--duration %v is not positive", o.Duration)
-	case o.Assertions < 1 && o.Assertions != unset:
+	case o.Assertions < 1 && o.Assertions != Unset:
 		return fmt.Errorf("--assertions %d is not positive", o.Assertions)
-	case o.Readers < 1 && o.Readers != unset:
+	case o.Readers < 1 && o.Readers != Unset:
 		return fmt.Errorf("--readers %d is not positive", o.Readers)
-	case o.Concurrency < 1 && o.Concurrency != unset:
+	case o.Concurrency < 1 && o.Concurrency != Unset:
 		return fmt.Errorf("--concurrency %d is not positive", o.Concurrency)
 	case !slices.Contains([]string{"linearizable", "bounded", "local"}, o.Consistency):
 		return fmt.Errorf("--consistency %q is none of linearizable, bounded, local", o.Consistency)
@@ -174,7 +175,7 @@ func (o *Options) plan(scenario string) plan {
 }
 
 func choose[T int | float64 | time.Duration](to *T, want T) {
-	if want != unset {
+	if want != Unset {
 		*to = want
 	}
 }

@@ -88,7 +88,7 @@ func TestTheDiskThatIsNeededGrowsWithTheTime(t *testing.T) {
 	if got := diskNeeded(&o); got != leastDisk+diskPerHour/10 {
 		t.Errorf("a tenth of the claims takes %d bytes", got)
 	}
-	o.Assertions, o.Duration, o.Dir = unset, 100_000*time.Hour, t.TempDir()
+	o.Assertions, o.Duration, o.Dir = Unset, 100_000*time.Hour, t.TempDir()
 	if _, err := checkDisk(&o); err == nil || !strings.Contains(err.Error(), "--duration") {
 		t.Errorf("a run that fills the disk is not refused: %v", err)
 	}
