@@ -35,7 +35,8 @@ type Program struct {
 	Go      string `json:"go"`
 }
 
-// Cluster says what was measured.
+// Cluster says what was measured. The scenario failover runs on a cluster of its
+// own, which is like it.
 type Cluster struct {
 	// Own says that this program started the nodes, on the machine that it runs
 	// on.

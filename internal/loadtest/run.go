@@ -66,7 +66,9 @@ func (r *Report) runOn(ctx context.Context, o *Options, p *progress, scenarios [
 		return err
 	}
 	cluster.Own = own != nil
-	r.Cluster = cluster
+	if r.Cluster.URLs == nil { // that of the first scenarios
+		r.Cluster = cluster
+	}
 	p.say("nodes: %v, metering %s", urls, meterText(cluster.Metering))
 	if cluster.Metering && !o.Metered && slices.Contains(scenarios, Sustained) {
 		return ErrMetered

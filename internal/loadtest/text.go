@@ -125,7 +125,7 @@ func (r *Report) facts() [][2]string {
 // details are the lines about one scenario that no table has.
 func (r *Result) details() []string {
 	lines := []string{
-		fmt.Sprintf("Claims of %d bytes and more by %d agents, signed %s (Ed25519). Reads are %s.", r.ValueBytes, r.Agents, r.Signing, r.Consistency),
+		fmt.Sprintf("Values of %d bytes, by %d agents, signed %s (Ed25519). Reads are %s.", r.ValueBytes, r.Agents, r.Signing, r.Consistency),
 		r.Verification.text(),
 	}
 	if f := r.Verification.FirstFault; f != "" {
