@@ -43,11 +43,11 @@ const (
 var colours = []string{"#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#0e7490", "#a16207"}
 
 // bounds are the smallest and largest of what is drawn.
-func (p plot) bounds() (x0, x1, y0, y1 float64, any bool) {
+func (p plot) bounds() (x0, x1, y0, y1 float64, drawn bool) {
 	x0, y0, x1, y1 = math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
 	for _, l := range p.lines {
 		for _, pt := range l.points {
-			x0, x1, y0, y1, any = min(x0, pt.x), max(x1, pt.x), min(y0, pt.y), max(y1, pt.y), true
+			x0, x1, y0, y1, drawn = min(x0, pt.x), max(x1, pt.x), min(y0, pt.y), max(y1, pt.y), true
 		}
 	}
 	if p.limit > 0 {
@@ -62,16 +62,16 @@ func (p plot) bounds() (x0, x1, y0, y1 float64, any bool) {
 	if y1 == y0 {
 		y1 = y0 + 1
 	}
-	return x0, x1, y0, y1 + (y1-y0)*0.05, any
+	return x0, x1, y0, y1 + (y1-y0)*0.05, drawn
 }
 
 // svg draws the plot. Every text in it is escaped.
 func (p plot) svg() template.HTML {
-	x0, x1, y0, y1, any := p.bounds()
+	x0, x1, y0, y1, drawn := p.bounds()
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWidth, plotHeight, template.HTMLEscapeString(p.title))
 	text(&b, marginLeft, 16, "start", "title", p.title)
-	if !any {
+	if !drawn {
 		text(&b, plotWidth/2, plotHeight/2, "middle", "", "nothing was measured")
 		b.WriteString("</svg>")
 		return template.HTML(b.String())

@@ -73,17 +73,17 @@ func TestVerificationFindsWhatIsLost(t *testing.T) {
 	}
 	const claims = 100
 	type say = func(http.ResponseWriter, *assertion.Assertion)
-	missing := say(func(w http.ResponseWriter, _ *assertion.Assertion) {
+	missing := func(w http.ResponseWriter, _ *assertion.Assertion) {
 		problem(w, http.StatusNotFound, v1.CodeAssertionNotFound)
-	})
-	refused := say(func(w http.ResponseWriter, _ *assertion.Assertion) {
+	}
+	refused := func(w http.ResponseWriter, _ *assertion.Assertion) {
 		problem(w, http.StatusForbidden, v1.CodeForbidden)
-	})
-	changed := say(func(w http.ResponseWriter, a *assertion.Assertion) {
+	}
+	changed := func(w http.ResponseWriter, a *assertion.Assertion) {
 		other := *a
 		other.Object = assertion.Text("something else")
 		detail(t, w, &other)
-	})
+	}
 	for _, test := range []struct {
 		name         string
 		odd          map[assertion.Hash]say // of the second node
