@@ -140,6 +140,9 @@ asked for and quotas are on.`,
 			}
 			report, err := loadtest.Run(cmd.Context(), o)
 			report.Settings = settings(cmd.Flags())
+			if cmd.Context().Err() != nil {
+				err = fmt.Errorf("interrupted: %w", err)
+			}
 			if err != nil {
 				err = asCoded(err)
 			}

@@ -94,9 +94,10 @@ func meters(ctx context.Context, c *client.Client) (bool, error) {
 	return status.Quota != nil, nil
 }
 
-// Roles are the places of the leader and of a follower among the nodes.
-func Roles(ctx context.Context, urls []string, options ...client.Option) (leader, follower int, err error) {
-	c, err := client.New(urls, options...)
+// Roles are the places of the leader and of a follower among the nodes. It sends
+// no API key: health needs none.
+func Roles(ctx context.Context, urls []string) (leader, follower int, err error) {
+	c, err := client.New(urls)
 	if err != nil {
 		return 0, 0, err
 	}
