@@ -191,3 +191,19 @@ func TestSeriesHasNoHoles(t *testing.T) {
 		t.Errorf("longest gap %v ms at %v s", m.LongestGapMS, m.LongestGapAtSeconds)
 	}
 }
+
+// A moment at the end is no window: one slow operation would be its p99.
+func TestAShortRestIsPartOfTheLastWindow(t *testing.T) {
+	r := NewRecorder(time.Second)
+	start := time.Unix(0, 0)
+	r.begin(start)
+	for i := range 200 {
+		r.success(start.Add(time.Duration(i)*10*time.Millisecond), 4*time.Millisecond)
+	}
+	r.success(start.Add(2100*time.Millisecond), 500*time.Millisecond)
+	r.finish(start.Add(2100 * time.Millisecond))
+	m := r.Measured(KindWrite, Load{Workers: 1}, 1)
+	if len(m.Series) != 2 || math.Round(m.Series[1].P50) != 4 || math.Round(m.Series[1].Max) != 500 || math.Round(m.Series[1].PerSecond) != 92 || m.Series[1].AtSeconds != 1 {
+		t.Errorf("series %+v", m.Series)
+	}
+}

@@ -20,6 +20,7 @@ type Recorder struct {
 	end     time.Time
 	all     *hdrhistogram.Histogram // microseconds
 	current *hdrhistogram.Histogram // of the window that is open
+	closed  *hdrhistogram.Histogram // of the last one that was closed
 	windows []Window
 	last    time.Time // newest acknowledgement
 	longest time.Duration
@@ -31,7 +32,7 @@ type Recorder struct {
 
 // NewRecorder makes a recorder whose series has one point for each window.
 func NewRecorder(window time.Duration) *Recorder {
-	return &Recorder{window: window, all: newHistogram(), current: newHistogram()}
+	return &Recorder{window: window, all: newHistogram(), current: newHistogram(), closed: newHistogram()}
 }
 
 // newHistogram counts microseconds, exact to three digits.
@@ -103,6 +104,7 @@ func (r *Recorder) close(lasted time.Duration) {
 		w.P50, w.P99, w.Max = millis(r.current, 50), millis(r.current, 99), millis(r.current, 100)
 	}
 	r.windows = append(r.windows, w)
+	r.current, r.closed = r.closed, r.current
 	r.current.Reset()
 }
 
@@ -112,11 +114,20 @@ func (r *Recorder) finish(end time.Time) {
 	if gap := end.Sub(r.last); gap > r.longest {
 		r.longest, r.gapAt = gap, r.last.Sub(r.start)
 	}
-	r.turn(end)
-	if lasted := end.Sub(r.opened()); lasted > 0 && r.current.TotalCount() > 0 {
-		r.close(lasted)
-	}
 	r.end = end
+	r.turn(end)
+	lasted := end.Sub(r.opened())
+	switch {
+	case r.current.TotalCount() == 0:
+		return
+	case lasted < r.window/2 && len(r.windows) > 0:
+		// Too short to say anything by itself: it is a part of the window before.
+		r.closed.Merge(r.current)
+		r.current, r.closed = r.closed, r.current
+		r.windows = r.windows[:len(r.windows)-1]
+		lasted += r.window
+	}
+	r.close(max(lasted, time.Nanosecond))
 }
 
 // millis is a percentile in milliseconds.
