@@ -6,8 +6,8 @@
 #   scripts/run-load-test.sh [--scenario NAME[,NAME…]] [flags of bin/load-test]
 #
 # Without --scenario: baseline, sustained, concurrent. LOAD_TEST_DURATION, such as
-# 1h, is how long each phase runs (sustained: 5m by default); LOAD_TEST_RESULTS
-# names another folder for the results. Nodes of its own keep their data in bin/,
+# 1h, is how long sustained runs (5m by default), or the one scenario that is named;
+# LOAD_TEST_RESULTS names another folder for the results. Nodes of its own keep their data in bin/,
 # since folders for temporary files may be in memory; --dir names another one. The
 # exit code is that of bin/load-test.
 set -euo pipefail
@@ -23,7 +23,11 @@ while [ $# -gt 0 ]; do
     *) flags+=("$1"); shift ;;
   esac
 done
-[ -z "${LOAD_TEST_DURATION:-}" ] || flags+=(--duration "$LOAD_TEST_DURATION")
+case ${LOAD_TEST_DURATION:+$scenarios} in
+  '') ;;
+  all | *,*) flags+=(--duration "sustained=$LOAD_TEST_DURATION") ;;
+  *) flags+=(--duration "$LOAD_TEST_DURATION") ;;
+esac
 folder=${LOAD_TEST_RESULTS:-uat/production-readiness/results}
 
 make --no-print-directory build

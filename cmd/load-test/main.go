@@ -89,7 +89,7 @@ func verdict(r *loadtest.Report) error {
 func rootCommand() *cobra.Command {
 	o := loadtest.Defaults()
 	var ca string
-	var outputs []string
+	var durations, outputs []string
 	cmd := &cobra.Command{
 		Use:   "load-test",
 		Short: "Measure a StemeDB cluster under load, and check that it loses nothing",
@@ -127,6 +127,9 @@ asked for and quotas are on.`,
 					return fmt.Errorf("--ca: %w", err)
 				}
 			}
+			if err := o.SetDurations(durations); err != nil {
+				return err
+			}
 			if o.APIKey == "" {
 				o.APIKey = os.Getenv(apiKeyVar)
 			}
@@ -157,7 +160,9 @@ asked for and quotas are on.`,
 	f.StringVar(&o.APIKey, "api-key", "", "API key, sent as X-API-Key (default: the variable "+apiKeyVar+")")
 	f.StringVar(&ca, "ca", "", "PEM file of the only authorities that count for https nodes (default: those of the system)")
 	f.StringSliceVar(&o.Scenarios, "scenario", o.Scenarios, "baseline, sustained, concurrent, mixed, hotspot, failover or all; several in a list")
-	chosen(f, func() { f.DurationVar(&o.Duration, "duration", o.Duration, "how long each phase runs") })
+	chosen(f, func() {
+		f.StringSliceVar(&durations, "duration", nil, "how long each phase runs (baseline ends by --assertions); SCENARIO=DURATION for one of several")
+	})
 	chosen(f, func() {
 		f.Float64Var(&o.Rate, "rate", o.Rate, "claims a second of all writers together (open loop); 0: closed loop")
 	})

@@ -65,6 +65,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{[]string{"--output", "no/such/folder/report.html"}, "there is no folder no/such/folder"},
 		{[]string{"--ca", "no-such-file.pem"}, "--ca"},
 		{[]string{"--rate", "-1"}, "--rate"},
+		{[]string{"--duration", "soon"}, "--duration"},
+		{[]string{"--duration", "fast=1h"}, "--duration"},
 		{[]string{"--readers", "0"}, "--readers"},
 		{[]string{"--assertions", "-1"}, "--assertions"},
 		{[]string{"surplus"}, "surplus"},

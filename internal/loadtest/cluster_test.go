@@ -32,6 +32,9 @@ func held(t *testing.T, r *Result) {
 	}
 	for _, p := range r.Phases {
 		for _, m := range p.measurements() {
+			if r.Scenario == Baseline && m.Kind == KindRead && m.Operations == 0 {
+				continue // the writers had ended before
+			}
 			if m.Failed != 0 || m.Operations == 0 || m.P50 <= 0 || m.Max < m.P99 || len(m.Series) == 0 || m.Unsent != 0 {
 				t.Errorf("%s %s: %d %s operations, %d unsent, %d failed: %s", r.Scenario, p.Name, m.Operations, m.Kind, m.Unsent, m.Failed, m.FirstFailure)
 			}

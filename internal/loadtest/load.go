@@ -52,7 +52,7 @@ func (l Load) size() uint64 {
 
 // Run runs the load to its end, or until ctx ends, and records every operation.
 func (l Load) Run(ctx context.Context, recorders ...*Recorder) {
-	ctx, cancel := context.WithCancel(ctx)
+	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	start := time.Now()
 	for _, r := range recorders {
@@ -66,11 +66,11 @@ func (l Load) Run(ctx context.Context, recorders ...*Recorder) {
 	}
 	var workers sync.WaitGroup
 	for w := range l.Workers {
-		workers.Go(func() { s.work(ctx, w) })
+		workers.Go(func() { s.work(loading, w) })
 	}
 	workers.Wait()
 	end := time.Now()
-	if l.Rate > 0 {
+	if l.Rate > 0 && ctx.Err() == nil {
 		for k := s.next.Load(); k < s.size && l.due(start, k).Before(end); k++ {
 			s.recorder(k).unsent(end, end.Sub(l.due(start, k)))
 		}

@@ -207,3 +207,23 @@ func TestAShortRestIsPartOfTheLastWindow(t *testing.T) {
 		t.Errorf("series %+v", m.Series)
 	}
 }
+
+func TestALoadThatIsBrokenOffBlamesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		l := Load{Workers: 1, Rate: 10, Duration: time.Hour, Do: func(ctx context.Context, _ int, k uint64) error {
+			if k < 5 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		r := NewRecorder(time.Second)
+		l.Run(ctx, r)
+		m := r.Measured(KindRead, l, 1)
+		if m.Operations != 5 || m.Failed != 0 || m.Unsent != 0 {
+			t.Errorf("%d operations, %d failed, %d unsent; want 5, 0, 0", m.Operations, m.Failed, m.Unsent)
+		}
+	})
+}

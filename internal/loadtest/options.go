@@ -40,8 +40,10 @@ type Options struct {
 	// their data: a new folder in it, which is removed at the end.
 	Server, Dir string
 	Scenarios   []string
-	// Duration is how long each phase runs.
-	Duration time.Duration
+	// Duration is how long each phase runs, but for baseline, which ends after its
+	// claims. Durations are those of single scenarios, baseline too.
+	Duration  time.Duration
+	Durations map[string]time.Duration
 	// Rate and ReadRate are claims and reads a second, of all workers together; 0
 	// is a closed loop.
 	Rate, ReadRate float64
@@ -134,6 +136,32 @@ func (o *Options) checkNumbers() error {
 	return nil
 }
 
+// SetDurations takes durations as on a command line: DURATION for all scenarios,
+// SCENARIO=DURATION for one.
+func (o *Options) SetDurations(texts []string) error {
+	for _, text := range texts {
+		scenario, value, single := strings.Cut(text, "=")
+		if !single {
+			value = text
+		} else if !slices.Contains(Scenarios, scenario) {
+			return fmt.Errorf("--duration %s: %q is none of %s", text, scenario, strings.Join(Scenarios, ", "))
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("--duration %s: give a time such as 90s, 5m or 1h, or SCENARIO=5m", text)
+		}
+		if !single {
+			o.Duration = d
+			continue
+		}
+		if o.Durations == nil {
+			o.Durations = map[string]time.Duration{}
+		}
+		o.Durations[scenario] = d
+	}
+	return nil
+}
+
 // consistency is that of reads.
 func (o *Options) consistency() client.Consistency {
 	c := client.Consistency{Level: o.Consistency}
@@ -162,7 +190,12 @@ func (o *Options) plan(scenario string) plan {
 		Hotspot:    {duration: 30 * time.Second},
 		Failover:   {duration: 20 * time.Second, rate: 500},
 	}[scenario]
-	choose(&p.duration, o.Duration)
+	if scenario != Baseline {
+		choose(&p.duration, o.Duration)
+	}
+	if d, ok := o.Durations[scenario]; ok {
+		p.duration = d
+	}
 	choose(&p.assertions, o.Assertions)
 	choose(&p.rate, o.Rate)
 	choose(&p.readRate, o.ReadRate)

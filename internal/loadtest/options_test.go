@@ -67,8 +67,29 @@ func TestPlans(t *testing.T) {
 	}
 	o.Duration, o.Rate, o.Assertions, o.Readers, o.Concurrency, o.ReadRate = time.Hour, 0, 5, 3, 2, 7
 	for _, s := range Scenarios {
-		if got, want := o.plan(s), (plan{time.Hour, 5, 0, 7, 3, 2}); got != want {
+		want := plan{time.Hour, 5, 0, 7, 3, 2}
+		if s == Baseline {
+			want.duration = 0
+		}
+		if got := o.plan(s); got != want {
 			t.Errorf("%s: %+v, want %+v", s, got, want)
+		}
+	}
+}
+
+func TestDurationsOfSingleScenarios(t *testing.T) {
+	o := Defaults()
+	if err := o.SetDurations([]string{"sustained=1h", "10s", "baseline=2m"}); err != nil {
+		t.Fatal(err)
+	}
+	for scenario, want := range map[string]time.Duration{Sustained: time.Hour, Baseline: 2 * time.Minute, Concurrent: 10 * time.Second} {
+		if got := o.plan(scenario).duration; got != want {
+			t.Errorf("%s runs for %v, want %v", scenario, got, want)
+		}
+	}
+	for _, wrong := range []string{"fast=1h", "all=1h", "1", "-1s", "sustained=0s", "sustained="} {
+		if err := o.SetDurations([]string{wrong}); err == nil || !strings.Contains(err.Error(), "--duration "+wrong) {
+			t.Errorf("%q: %v", wrong, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/stemedb/stemedb/internal/loadtest"
 	"github.com/stemedb/stemedb/internal/localcluster"
@@ -42,7 +43,8 @@ const mostClaims = 100_000
 func measureNode(ctx context.Context, c config, url string, n int) (*loadtest.Measurement, error) {
 	o := loadtest.Defaults()
 	o.URLs, o.Scenarios = []string{url}, []string{loadtest.Baseline}
-	o.Duration, o.Assertions, o.Concurrency, o.ValueBytes = c.duration, mostClaims, n, c.valueBytes
+	o.Durations = map[string]time.Duration{loadtest.Baseline: c.duration}
+	o.Assertions, o.Concurrency, o.ValueBytes = mostClaims, n, c.valueBytes
 	report, err := loadtest.Run(ctx, o)
 	if err != nil {
 		return nil, err
