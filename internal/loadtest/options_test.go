@@ -124,3 +124,29 @@ func TestMetricIn(t *testing.T) {
 		t.Error("a metric that is not there is found")
 	}
 }
+
+func TestTheLeaderIsKilledHalfWay(t *testing.T) {
+	for _, c := range []struct {
+		plan         plan
+		acknowledged uint64
+		elapsed      time.Duration
+		want         bool
+	}{
+		{plan{duration: 10 * time.Second, rate: 100}, 499, 4999 * time.Millisecond, false},
+		{plan{duration: 10 * time.Second, rate: 100}, 500, time.Second, true},
+		{plan{duration: 10 * time.Second, rate: 100}, 0, 5 * time.Second, true},
+		{plan{duration: 10 * time.Second, rate: 100, assertions: 20}, 10, time.Second, true},
+		{plan{duration: 10 * time.Second}, 10_000, 4 * time.Second, false},
+		{plan{assertions: 100}, 49, time.Hour, false},
+		{plan{assertions: 100}, 50, time.Second, true},
+	} {
+		o := Defaults()
+		s := &scenario{options: &o, plan: c.plan}
+		for i := range c.acknowledged {
+			s.ledger.acknowledge(i)
+		}
+		if got := s.half(c.elapsed); got != c.want {
+			t.Errorf("%+v after %v, %d acknowledged: %v, want %v", c.plan, c.elapsed, c.acknowledged, got, c.want)
+		}
+	}
+}

@@ -87,16 +87,21 @@ func freeDisk(dir string) (uint64, error) {
 
 func gigabytes(n uint64) float64 { return float64(n) / (1 << 30) }
 
-// killLeader kills the leader of an own cluster after a time, and says what it
-// did.
-func killLeader(ctx context.Context, c *localcluster.TemporaryCluster, after time.Duration) (*localcluster.Node, Event, error) {
+// lookEvery is how often it is looked whether the leader is to be killed.
+const lookEvery = 2 * time.Millisecond
+
+// killLeader kills the leader of an own cluster as soon as due says so, and says
+// what it did.
+func killLeader(ctx context.Context, c *localcluster.TemporaryCluster, due func(elapsed time.Duration) bool) (*localcluster.Node, Event, error) {
 	start := time.Now()
-	timer := time.NewTimer(after)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return nil, Event{}, fmt.Errorf("the leader was not killed: %w", context.Cause(ctx))
+	ticks := time.NewTicker(lookEvery)
+	defer ticks.Stop()
+	for !due(time.Since(start)) {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return nil, Event{}, fmt.Errorf("the leader was not killed: %w", context.Cause(ctx))
+		}
 	}
 	leader, _, err := Roles(ctx, c.URLs())
 	if err != nil {

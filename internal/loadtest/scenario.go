@@ -247,7 +247,7 @@ func (s *scenario) failover(ctx context.Context) error {
 	var killer sync.WaitGroup
 	killer.Go(func() {
 		var event Event
-		if killed, event, fault = killLeader(ctx, s.own, s.plan.duration/2); fault != nil {
+		if killed, event, fault = killLeader(ctx, s.own, s.half); fault != nil {
 			cancel()
 			return
 		}
@@ -264,6 +264,18 @@ func (s *scenario) failover(ctx context.Context) error {
 	ready, cancelReady := context.WithTimeout(ctx, readyWithin)
 	defer cancelReady()
 	return s.own.WaitReady(ready, killed)
+}
+
+// half says whether half of the time is over, or half of the claims are
+// acknowledged.
+func (s *scenario) half(elapsed time.Duration) bool {
+	l := s.writeLoad()
+	operations := l.Count
+	if l.Rate > 0 {
+		operations = l.size()
+	}
+	half := operations * uint64(s.options.Batch) / 2
+	return half > 0 && s.ledger.acknowledged() >= half || s.plan.duration > 0 && elapsed >= s.plan.duration/2
 }
 
 // write sends the next request. The wait for its signature counts too.
