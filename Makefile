@@ -11,7 +11,7 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 
 MODULE   := github.com/stemedb/stemedb
-COMMANDS := stemedb stemectl pharma-ingest
+COMMANDS := stemedb stemectl pharma-ingest load-test
 LDFLAGS  := -s -w -X $(MODULE)/internal/version.number=$(VERSION) -X $(MODULE)/internal/version.commit=$(COMMIT)
 
 # Rooms with goroutines of their own: what the race detector is for.
@@ -25,7 +25,7 @@ LIMITS := api[.].*[.](authorize|openAccount|takeIn|judge|paidUp|settle)$$|stemed
 BENCH_CLIENT := BenchmarkWritesUnderLimits|http[.].*persistConn
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench bench-reads bench-limits lens-bench lint vuln fmt docs rules image clean
+.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench load-test bench-reads bench-limits lens-bench lint vuln fmt docs rules image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (5s)
 
 bench: ## Measure writes against a three-node cluster, beside raft and boltdb alone
 	$(GO) run ./internal/writebench
+
+load-test: ## Load a three-node cluster for about 7 minutes; dated results in uat/production-readiness/results
+	scripts/run-load-test.sh
 
 bench-reads: ## Answer one question by skeptic, consensus, layered with 1,000 and 1,000,000 claims
 	$(GO) test -run '^$$' -bench '^BenchmarkReads$$' -timeout 20m ./index -million

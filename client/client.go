@@ -42,6 +42,12 @@ func WithAPIKey(key string) Option { return func(c *Client) { c.apiKey = key } }
 // about ten seconds without an answer.
 func WithAttempts(n int) Option { return func(c *Client) { c.attempts = max(n, 1) } }
 
+// StartAt sends the first request to a particular endpoint, by its place among
+// them, rather than to any. Many clients of one program spread evenly so.
+func StartAt(endpoint int) Option {
+	return func(c *Client) { c.preferred.Store(uint32(max(endpoint, 0) % len(c.endpoints))) }
+}
+
 // WithRootCAs makes the given authorities, and no others, count for the
 // certificates of https endpoints. The default is those of the operating
 // system.

@@ -49,6 +49,27 @@ func created(w http.ResponseWriter, index string) {
 	_ = json.NewEncoder(w).Encode(v1.AssertResponse{Status: v1.StatusCreated, Index: 7})
 }
 
+func TestStartAtChoosesTheFirstEndpoint(t *testing.T) {
+	answers := func(_ int32, w http.ResponseWriter, _ *http.Request) { created(w, "7") }
+	first, firstAsked := server(t, answers)
+	second, secondAsked := server(t, answers)
+	for start, want := range map[int][2]int32{0: {1, 0}, 1: {0, 1}, 3: {0, 1}, -1: {1, 0}} {
+		firstAsked.Store(0)
+		secondAsked.Store(0)
+		c, err := New([]string{first.URL, second.URL}, StartAt(start))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.AssertJSON(t.Context(), []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if got := [2]int32{firstAsked.Load(), secondAsked.Load()}; got != want {
+			t.Errorf("StartAt(%d): requests %v, want %v", start, got, want)
+		}
+	}
+}
+
 func newClient(t *testing.T, endpoints []string, options ...Option) *Client {
 	t.Helper()
 	c, err := New(endpoints, options...)

@@ -23,8 +23,16 @@ func Temporary(ctx context.Context, nodes int, settings map[string]string) (*Tem
 	if err != nil {
 		return nil, err
 	}
+	return TemporaryOf(ctx, binary, "", nodes, settings)
+}
+
+// TemporaryOf is Temporary with a server that is built already, and the folder
+// that the nodes' data goes into a new folder of; empty means that for temporary
+// files.
+func TemporaryOf(ctx context.Context, binary, dir string, nodes int, settings map[string]string) (*TemporaryCluster, error) {
 	t := &TemporaryCluster{}
-	if t.dir, err = os.MkdirTemp("", "stemedb-cluster-"); err != nil {
+	var err error
+	if t.dir, err = os.MkdirTemp(dir, "stemedb-cluster-"); err != nil {
 		return nil, err
 	}
 	if t.blocks, err = ReserveBlocks(nodes); err != nil {

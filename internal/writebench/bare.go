@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
+	"github.com/stemedb/stemedb/internal/loadtest"
 	"github.com/stemedb/stemedb/node"
 )
 
@@ -26,7 +27,7 @@ func (nothing) Restore(r io.ReadCloser) error       { return r.Close() }
 // measureBare runs three raft nodes in this process, over TCP on loopback, with
 // the log store of StemeDB's nodes and nothing else: no HTTP, no signatures, no
 // index.
-func measureBare(c config) ([]measurement, error) {
+func measureBare(c config) ([]*loadtest.Measurement, error) {
 	dir, err := os.MkdirTemp("", "stemedb-bare-")
 	if err != nil {
 		return nil, err
@@ -42,13 +43,16 @@ func measureBare(c config) ([]measurement, error) {
 		return nil, err
 	}
 	payload := make([]byte, c.valueBytes+bytesAroundValue)
-	var results []measurement
+	var results []*loadtest.Measurement
 	for _, n := range c.concurrency {
-		m, err := closedLoop(context.Background(), n, c.duration, func(context.Context, uint64) error {
+		load := loadtest.Load{Workers: n, Duration: c.duration, Do: func(context.Context, int, uint64) error {
 			return leader.Apply(payload, 10*time.Second).Error()
-		})
-		if err != nil {
-			return nil, err
+		}}
+		recorder := loadtest.NewRecorder(time.Second)
+		load.Run(context.Background(), recorder)
+		m := recorder.Measured(loadtest.KindWrite, load, 1)
+		if m.Failed > 0 {
+			return nil, fmt.Errorf("%d writes failed: %s", m.Failed, m.FirstFailure)
 		}
 		results = append(results, m)
 	}
