@@ -26,7 +26,13 @@ const (
 // leadership over, waits for the disk. It must not vote, stand for election or
 // acknowledge entries either.
 func (n *Node) diskTurned(trouble error) {
-	n.transport.SetDeaf(trouble != nil)
+	if trouble != nil {
+		n.transport.SetDeaf(true)
+	}
+	n.raftNet.CloseStreams() // else raft takes broken connections out of its pool, and loses its first election
+	if trouble == nil {
+		n.transport.SetDeaf(false)
+	}
 	if trouble != nil {
 		n.metrics.diskTroubles.Inc()
 		n.log.Error("the disk is in trouble: this node takes part in nothing until it is well again", "error", trouble)

@@ -19,10 +19,16 @@ import (
 // TrustInterval, so that a burst of them is computed once.
 func (n *Node) keepTrust() {
 	n.whileLeading(n.cfg.TrustInterval, func() {}, func() {
-		if err := n.refreshTrust(); err != nil && n.ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
+		if err := n.refreshTrust(); err != nil && n.ctx.Err() == nil && !passes(err) {
 			n.log.Warn("the trust in agents was not computed anew", "error", err)
 		}
 	})
+}
+
+// passes tells whether a write that the node repeats anyway was refused for a
+// reason of which others tell.
+func passes(err error) bool {
+	return errors.Is(err, ErrNoLeader) || errors.Is(err, ErrDisk) || errors.Is(err, ErrDiskSpace)
 }
 
 // whileLeading calls refresh with every tick in which the node leads, and idle

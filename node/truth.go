@@ -37,7 +37,7 @@ func (n *Node) keepTruth() {
 	var l learner
 	forget := func() { l = learner{} } // another leader may learn meanwhile
 	n.whileLeading(n.cfg.TruthInterval, forget, func() {
-		if err := n.refreshTruth(&l); err != nil && n.ctx.Err() == nil && !errors.Is(err, ErrNoLeader) {
+		if err := n.refreshTruth(&l); err != nil && n.ctx.Err() == nil && !passes(err) {
 			n.log.Warn("the model of the truth lens was not learnt anew", "error", err)
 		}
 	})

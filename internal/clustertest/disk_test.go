@@ -260,8 +260,8 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 			heir = ill
 		}
 		c.WaitFor(heir.Name+" leads", func() bool {
-			_, err := c.Client(sound...).ChangeCluster(t.Context(), "transfer", v1.ClusterChange{Node: heir.Name})
-			return err == nil
+			done, err := c.Client(sound...).ChangeCluster(t.Context(), "transfer", v1.ClusterChange{Node: heir.Name})
+			return err == nil && done.Node == heir.Name
 		})
 		seen("ok", leads)
 	}
