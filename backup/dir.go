@@ -21,9 +21,12 @@ const (
 )
 
 // Dir is a Sink that writes a backup into a folder of its own. The folder has a
-// hidden name until the backup is whole and on disk.
+// hidden name until the backup is whole and on disk. Files are written back as
+// they come and synced at the end: nodes with logs on the same disk would wait for
+// each sync.
 type Dir struct {
 	parent, temporary, final string
+	files                    []string // that were put, not synced yet
 	committed                bool
 }
 
@@ -61,27 +64,31 @@ func (d *Dir) Put(_ context.Context, name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	// In small pieces: the logs of nodes on the same disk wait for each sync.
-	for len(content) > 0 && err == nil {
-		n := min(len(content), frameBytes)
-		if _, err = f.Write(content[:n]); err == nil {
-			err = f.Sync()
+	for at := 0; at < len(content) && err == nil; at += frameBytes {
+		piece := content[at:min(at+frameBytes, len(content))]
+		if _, err = f.Write(piece); err == nil {
+			err = startWriting(f, int64(at), int64(len(piece)))
 		}
-		content = content[n:]
 	}
+	d.files = append(d.files, name)
 	return errors.Join(err, f.Close())
 }
 
 // Commit implements Sink.
 func (d *Dir) Commit(context.Context) error {
-	if err := syncDir(d.temporary); err != nil {
+	for _, name := range d.files {
+		if err := syncFile(filepath.Join(d.temporary, name)); err != nil {
+			return fmt.Errorf("sync %s: %w", name, err)
+		}
+	}
+	if err := syncFile(d.temporary); err != nil {
 		return err
 	}
 	if err := os.Rename(d.temporary, d.final); err != nil {
 		return fmt.Errorf("finish the backup: %w", err)
 	}
 	d.committed = true
-	return syncDir(d.parent)
+	return syncFile(d.parent)
 }
 
 // Close removes what was written, unless it was committed.
@@ -92,8 +99,9 @@ func (d *Dir) Close() error {
 	return os.RemoveAll(d.temporary)
 }
 
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
+// syncFile makes a file or a folder durable.
+func syncFile(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -239,7 +239,7 @@ func Remove(path string) error {
 		}
 		path = hidden
 	}
-	return errors.Join(syncDir(filepath.Dir(path)), os.RemoveAll(path))
+	return errors.Join(syncFile(filepath.Dir(path)), os.RemoveAll(path))
 }
 
 // Leftovers returns the folders of backups that were not finished, or not
