@@ -9,6 +9,10 @@
 //	STEMEDB_TEST_CLAIMS=200000   claims in the test that kills every node at once
 //	STEMEDB_TEST_RACE=1          nodes built with the race detector
 //
+// The test of disks that hang or are full mounts a small file system: it needs
+// root, a loop device, mkfs.ext4 and fsfreeze. Without them it is skipped, but for
+// CI, where it fails.
+//
 // # What it must never do
 //
 // Sleep in the hope that something has happened: every wait asks for a
