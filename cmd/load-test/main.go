@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/loadtest"
 	"github.com/stemedb/stemedb/internal/version"
 )
@@ -33,15 +34,6 @@ const (
 
 const apiKeyVar = "STEMEDB_API_KEY"
 
-// codedError carries an exit code to main.
-type codedError struct {
-	code int
-	err  error
-}
-
-func (e *codedError) Error() string { return e.err.Error() }
-func (e *codedError) Unwrap() error { return e.err }
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := rootCommand().ExecuteContext(ctx)
@@ -55,13 +47,7 @@ func main() {
 
 // exitCode is that of an error; one without a code comes from reading the
 // command line.
-func exitCode(err error) int {
-	var coded *codedError
-	if errors.As(err, &coded) {
-		return coded.code
-	}
-	return exitUsage
-}
+func exitCode(err error) int { return exitcode.Of(err, exitUsage) }
 
 // asCoded gives an error of a run its exit code.
 func asCoded(err error) error {
@@ -72,16 +58,16 @@ func asCoded(err error) error {
 	case errors.Is(err, client.ErrUnreachable):
 		code = exitUnavailable
 	}
-	return &codedError{code, err}
+	return &exitcode.Error{Code: code, Err: err}
 }
 
 // verdict is the error of a report that does not pass, nil if it does.
 func verdict(r *loadtest.Report) error {
 	switch {
 	case r.Lost() > 0:
-		return &codedError{exitLost, fmt.Errorf("%d acknowledged claims are lost", r.Lost())}
+		return &exitcode.Error{Code: exitLost, Err: fmt.Errorf("%d acknowledged claims are lost", r.Lost())}
 	case !r.Passed():
-		return &codedError{exitMissed, errors.New("targets were missed: the report names them")}
+		return &exitcode.Error{Code: exitMissed, Err: errors.New("targets were missed: the report names them")}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/client"
 	"github.com/stemedb/stemedb/cmd/pharma-ingest/corpus"
+	"github.com/stemedb/stemedb/internal/exitcode"
 )
 
 // ingest signs the corpus and sends it. The report is nil if nothing was
@@ -38,7 +39,7 @@ func ingest(ctx context.Context, o options) (*report, error) {
 	}
 	r := answered(entries, answer)
 	if err == nil && r.Summary.Refused > 0 {
-		err = &codedError{exitRefused, fmt.Errorf("%d of %d claims were refused", r.Summary.Refused, len(entries))}
+		err = &exitcode.Error{Code: exitRefused, Err: fmt.Errorf("%d of %d claims were refused", r.Summary.Refused, len(entries))}
 	}
 	return r, err
 }
@@ -64,16 +65,16 @@ func sign(entries []corpus.Entry, keyring string) ([]*assertion.Assertion, error
 
 // asCoded gives an error its exit code, if it has none yet.
 func asCoded(err error) error {
-	var coded *codedError
+	var coded *exitcode.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &coded):
-		return &codedError{coded.code, err}
+		return &exitcode.Error{Code: coded.Code, Err: err}
 	case unavailable(err):
-		return &codedError{exitUnavailable, err}
+		return &exitcode.Error{Code: exitUnavailable, Err: err}
 	}
-	return &codedError{exitError, err}
+	return &exitcode.Error{Code: exitError, Err: err}
 }
 
 // unavailable tells whether the same run may succeed later: nobody answered, or

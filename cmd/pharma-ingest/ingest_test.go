@@ -20,6 +20,7 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/client"
 	"github.com/stemedb/stemedb/cmd/pharma-ingest/corpus"
+	"github.com/stemedb/stemedb/internal/exitcode"
 )
 
 // cluster is a fake node: it verifies claims and keeps their signers by the
@@ -352,8 +353,8 @@ func TestExitCodes(t *testing.T) {
 		"gateway timeout":   {answer(http.StatusGatewayTimeout), exitUnavailable},
 		"forbidden":         {answer(http.StatusForbidden), exitError},
 		"interrupted":       {fmt.Errorf("%w from http://x: %w", client.ErrUnreachable, context.Canceled), exitError},
-		"refused":           {&codedError{exitRefused, errors.New("3 of 9")}, exitRefused},
-		"refused and write": {errors.Join(&codedError{exitRefused, errors.New("3 of 9")}, errors.New("disk full")), exitRefused},
+		"refused":           {&exitcode.Error{Code: exitRefused, Err: errors.New("3 of 9")}, exitRefused},
+		"refused and write": {errors.Join(&exitcode.Error{Code: exitRefused, Err: errors.New("3 of 9")}, errors.New("disk full")), exitRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := exitCode(asCoded(c.err)); got != c.want {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stemedb/stemedb/client"
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/version"
 )
 
@@ -28,15 +29,6 @@ const (
 	apiKeyVar  = "STEMEDB_API_KEY"
 )
 
-// codedError carries an exit code to main.
-type codedError struct {
-	code int
-	err  error
-}
-
-func (e *codedError) Error() string { return e.err.Error() }
-func (e *codedError) Unwrap() error { return e.err }
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := rootCommand().ExecuteContext(ctx)
@@ -50,13 +42,7 @@ func main() {
 
 // exitCode is that of an error; one without a code comes from reading the
 // command line.
-func exitCode(err error) int {
-	var coded *codedError
-	if errors.As(err, &coded) {
-		return coded.code
-	}
-	return exitUsage
-}
+func exitCode(err error) int { return exitcode.Of(err, exitUsage) }
 
 type options struct {
 	urls          []string
