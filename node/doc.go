@@ -17,7 +17,9 @@
 //     forwarded to the leader with the callers' identities.
 //   - The succession: a follower whose connection to the leader's process ends,
 //     which hears nothing from it and cannot dial it, stands for election without
-//     waiting for raft's heartbeat timeout, the voters one after the other.
+//     waiting for raft's heartbeat timeout, if a majority
+//     of the voters says the same; of those with the longest log, the one with the
+//     smallest id.
 //   - The command format: the leader raises the cluster's when every member
 //     understands a higher one, and admits no member that does not know it, so that
 //     nodes are upgraded one after the other under load.

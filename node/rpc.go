@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/hashicorp/raft"
 	"go.opentelemetry.io/otel/trace"
@@ -29,6 +30,7 @@ func (h rpcHandler) Hello(_ context.Context, req transport.HelloRequest) (transp
 		HTTPAddr: n.cfg.HTTPAdvertise, HasState: n.hasState(), LeaderAddr: string(leader), LeaderID: string(id),
 		RaftState: n.raft.State().String(), CommandFormat: fsm.FormatVersion, Version: n.cfg.Version,
 		NonVoter: n.nonVoter(), ConfigIndex: config, Member: member,
+		LastLog: n.raft.LastIndex(), LeaderSilence: uint32(min(n.leaderSilence().Milliseconds(), math.MaxUint32)),
 	}, nil
 }
 

@@ -40,29 +40,54 @@ func TestALeaderThatEndedIsSucceededBeforeRaftMissesIt(t *testing.T) {
 func TestALeaderThatLivesIsNotSucceeded(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	leader, follower := c.leader(), c.follower()
-	term := leader.raft.CurrentTerm()
-	ended := errors.New("the connection was cut")
 	server := raft.Server{ID: raft.ServerID(leader.id), Address: raft.ServerAddress(leader.address)}
-	follower.standIn(t.Context(), server, ended)
-	// A port that nobody listens at does not count while the leader is heard.
-	server.Address = "127.0.0.1:1"
-	follower.standIn(t.Context(), server, ended)
+	term := leader.raft.CurrentTerm()
+	follower.standIn(t.Context(), server, errors.New("the connection was cut"))
 	write(t, follower, 0, 1)
+	c.waitEqual()
 	if now := follower.raft.CurrentTerm(); now != term || !leader.leads() {
 		t.Errorf("term %d became %d, the leader leads: %v", term, now, leader.leads())
 	}
+	others, lives := follower.survey(t.Context(), server)
+	if !lives || len(others) != 1 || others[0].silent || others[0].last != follower.raft.LastIndex() {
+		t.Errorf("the other voters say %+v, the leader's process answers: %v", others, lives)
+	}
+	for _, n := range c.up() {
+		patient(t, n) // or the survey meets their election
+	}
+	c.halt(c.number(leader))
+	waitFor(t, func() bool {
+		others, lives = follower.survey(t.Context(), server)
+		return !lives && len(others) == 1 && others[0].silent
+	})
 }
 
-func TestVotersStandInTurn(t *testing.T) {
-	servers := []raft.Server{{ID: "d"}, {ID: "b"}, {ID: "a"}, {ID: "c", Suffrage: raft.Nonvoter}}
-	for id, want := range map[string]int{"a": 0, "d": 1} {
-		if place, voter := turn(servers, "b", id); !voter || place != want {
-			t.Errorf("%s stands at place %d (voter %v), want %d", id, place, voter, want)
-		}
-	}
-	for _, id := range []string{"b", "c", "e"} {
-		if _, voter := turn(servers, "b", id); voter {
-			t.Errorf("%s stands: the leader, a non-voter and a stranger must not", id)
+func TestWhoStandsForElection(t *testing.T) {
+	three := []raft.Server{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "r", Suffrage: raft.Nonvoter}}
+	five := append([]raft.Server{{ID: "d"}, {ID: "e"}}, three...)
+	silent := func(id string, last uint64) candidate { return candidate{id, last, true} }
+	for name, c := range map[string]struct {
+		own    candidate
+		lives  bool
+		others []candidate
+		config []raft.Server
+		want   decision
+	}{
+		"the smaller id":                {silent("b", 7), false, []candidate{silent("c", 7)}, three, yes},
+		"the greater id":                {silent("c", 7), false, []candidate{silent("b", 7)}, three, later},
+		"the longer log":                {silent("c", 8), false, []candidate{silent("b", 7)}, three, yes},
+		"the shorter log":               {silent("b", 6), false, []candidate{silent("c", 7)}, three, later},
+		"another hears the leader":      {silent("b", 7), false, []candidate{{"c", 7, false}}, three, no},
+		"the leader's process answers":  {silent("b", 7), true, []candidate{silent("c", 7)}, three, no},
+		"nobody answers":                {silent("b", 7), false, nil, three, no},
+		"no majority of five":           {silent("b", 7), false, []candidate{silent("c", 7)}, five, no},
+		"a majority of five":            {silent("b", 7), false, []candidate{silent("c", 7), silent("d", 7)}, five, yes},
+		"a read replica":                {silent("r", 9), false, []candidate{silent("b", 7), silent("c", 7)}, three, no},
+		"a node that is not in it":      {silent("x", 9), false, []candidate{silent("b", 7), silent("c", 7)}, three, no},
+		"two voters, the other is gone": {silent("b", 7), false, nil, three[:2], no},
+	} {
+		if got := shouldStand(c.own, c.others, c.lives, c.config); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }

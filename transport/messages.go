@@ -67,6 +67,11 @@ type HelloResponse struct {
 	// the asking node is in it.
 	ConfigIndex uint64 `cbor:"13,keyasint,omitempty"`
 	Member      bool   `cbor:"14,keyasint,omitempty"`
+	// LastLog is the last index of its raft log; LeaderSilence is for how many
+	// milliseconds it has heard nothing of the leader that it follows, 0 for a
+	// leader.
+	LastLog       uint64 `cbor:"15,keyasint,omitempty"`
+	LeaderSilence uint32 `cbor:"16,keyasint,omitempty"`
 }
 
 // ForwardRequest carries encoded entries (assertion.AppendEntry) and on whose
