@@ -47,6 +47,7 @@ demo: build ## Real claims into a real cluster: answers, a killed leader, nothin
 test: ## Run the whole test suite
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
+	$(GO) test -tags stemedb_next_format ./fsm
 
 test-race: ## Run the concurrent rooms' tests under the race detector
 	$(GO) test -race -timeout 30m $(CONCURRENT)

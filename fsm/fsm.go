@@ -119,6 +119,9 @@ func Open(dir string, o Options) (*FSM, error) {
 		err = f.finishInstall()
 	}
 	if err == nil {
+		err = understood(f.db)
+	}
+	if err == nil {
 		err = f.publishStored()
 	}
 	if err == nil {
@@ -181,9 +184,6 @@ func (f *FSM) publishStored() error {
 		return err
 	}
 	defer v.Close()
-	if v.Format() > FormatVersion {
-		return tooNew(v.Format())
-	}
 	f.format.Store(uint32(v.Format()))
 	f.position.reset(state{v.Applied().Index, v.Digest(), v.Count()})
 	return nil
@@ -383,6 +383,10 @@ func (f *FSM) Restore(source io.ReadCloser) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("restore a snapshot: %w", err), f.options.FS.RemoveAll(dir))
 	}
+	if err := understood(fresh); err != nil {
+		f.fail(err) // the node cannot take part any more; its old state is whole
+		return errors.Join(fmt.Errorf("restore a snapshot: %w", err), fresh.Close(), f.options.FS.RemoveAll(dir))
+	}
 	if err := f.databases.writeCurrent(number); err != nil {
 		f.fail(err) // which of the two is live is not known any more
 		return errors.Join(err, fresh.Close())
@@ -407,6 +411,19 @@ func (f *FSM) Restore(source io.ReadCloser) error {
 		return err
 	}
 	f.log.Info("restored a snapshot", "applied", f.AppliedIndex())
+	return nil
+}
+
+// understood refuses a database of a newer command format.
+func understood(db *index.DB) error {
+	v, err := db.View()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if v.Format() > FormatVersion {
+		return tooNew(v.Format())
+	}
 	return nil
 }
 

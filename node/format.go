@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -30,20 +31,39 @@ func (n *Node) raiseFormat(ctx context.Context) {
 }
 
 func (n *Node) raiseFormatOnce(ctx context.Context) error {
-	// No member that is too old may come in between.
-	n.formatMu.Lock()
-	defer n.formatMu.Unlock()
-	now, to := n.fsm.Format(), commonFormat(n.servers(), n.gossip.Members())
-	if to <= now {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.WriteTimeout)
 	defer cancel()
+	unlock, floor, err := n.lockFormat(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	to := commonFormat(n.servers(), n.gossip.Members())
+	if to <= n.fsm.Format() {
+		return nil
+	}
+	n.proposedFormat.Store(uint32(max(floor, to))) // it may be in the log even if this fails
 	if _, err := n.propose(ctx, fsm.EncodeFormat(n.unixNow(), to)); err != nil {
 		return err
 	}
-	n.log.Info("the cluster writes a new command format; older versions of stemedb cannot be members any more", "from", now, "to", to)
+	n.log.Info("the cluster writes a new command format; older versions of stemedb cannot be members any more", "from", floor, "to", to)
 	return nil
+}
+
+// lockFormat keeps the command format from being raised while a newcomer is judged
+// by it, and the reverse. floor is the highest format that may be in the log: what
+// this leader's predecessors committed has been applied, and what it proposed
+// itself is remembered.
+func (n *Node) lockFormat(ctx context.Context) (unlock func(), floor uint16, err error) {
+	if _, err := n.waitTermApplied(ctx); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrNoLeader, err)
+	}
+	select {
+	case n.formatLock <- struct{}{}:
+	case <-ctx.Done():
+		return nil, 0, fmt.Errorf("%w: another change of the membership takes too long (%w)", ErrNoLeader, context.Cause(ctx))
+	}
+	return func() { <-n.formatLock }, max(n.fsm.Format(), uint16(n.proposedFormat.Load())), nil
 }
 
 // commonFormat is the highest command format that every server of a configuration

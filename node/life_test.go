@@ -153,6 +153,10 @@ func TestNodesOfAnotherClusterAreRefused(t *testing.T) {
 	if !errors.Is(err, transport.ErrWrongCluster) {
 		t.Errorf("join: %v, want ErrWrongCluster", err)
 	}
+	_, err = own.client.Join(t.Context(), a.nodes[0].address, transport.JoinRequest{NodeID: "old", ClusterAddr: own.address, CommandFormat: a.nodes[0].fsm.Format() - 1})
+	if !errors.Is(err, transport.ErrRefused) || !strings.Contains(err.Error(), "command format") {
+		t.Errorf("join of a version that is too old: %v, want ErrRefused", err)
+	}
 	_, err = own.client.Forward(t.Context(), a.nodes[0].address, transport.ForwardRequest{ClusterID: own.ClusterID(), Records: [][]byte{{1}}})
 	if !errors.Is(err, transport.ErrWrongCluster) {
 		t.Errorf("forward: %v, want ErrWrongCluster", err)

@@ -235,8 +235,7 @@ func (n *Node) addServer(ctx context.Context, id, address string) (index uint64,
 
 // admit adds a node that an operator names, after a look at who is there.
 func (n *Node) admit(ctx context.Context, req MemberRequest) (MemberResponse, error) {
-	n.formatMu.Lock()
-	defer n.formatMu.Unlock()
+	var understands uint16
 	if !req.Force {
 		hello, err := n.client.Hello(ctx, req.ClusterAddr, transport.HelloRequest{NodeID: n.id, ClusterID: n.ClusterID()})
 		switch {
@@ -246,9 +245,16 @@ func (n *Node) admit(ctx context.Context, req MemberRequest) (MemberResponse, er
 			return MemberResponse{}, fmt.Errorf("%w: the node at %s is called %s, not %s", ErrMembership, req.ClusterAddr, hello.NodeID, req.NodeID)
 		case hello.ClusterID != "" && hello.ClusterID != n.ClusterID():
 			return MemberResponse{}, fmt.Errorf("%w: the node at %s belongs to cluster %s: empty its data directory first", ErrMembership, req.ClusterAddr, hello.ClusterID)
-		case hello.CommandFormat < n.fsm.Format():
-			return MemberResponse{}, fmt.Errorf("%w: the node at %s understands command format %d, this cluster writes %d: start it with a newer version", ErrMembership, req.ClusterAddr, hello.CommandFormat, n.fsm.Format())
 		}
+		understands = hello.CommandFormat
+	}
+	unlock, format, err := n.lockFormat(ctx)
+	if err != nil {
+		return MemberResponse{}, err
+	}
+	defer unlock()
+	if !req.Force && understands < format {
+		return MemberResponse{}, fmt.Errorf("%w: the node at %s understands command format %d, this cluster writes %d: start it with a newer version", ErrMembership, req.ClusterAddr, understands, format)
 	}
 	index, changed, err := n.addServer(ctx, req.NodeID, req.ClusterAddr)
 	return MemberResponse{NodeID: req.NodeID, Index: index, Changed: changed, Detail: "the leader makes it a voter when it has been healthy for a while, unless it is a read replica"}, err

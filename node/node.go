@@ -56,16 +56,18 @@ type Node struct {
 	lastLeader  atomic.Pointer[string]
 	promised    promise
 	joined      atomic.Bool // the leader has added this node since it started
-	formatMu    sync.Mutex  // held while the command format or the membership is decided on
-	recovered   atomic.Bool
-	announced   gossip.Meta // what gossip says of this node; only the report loop uses it
-	clusterID   atomic.Pointer[string]
-	who         identityFile
-	contact     contact
-	pilot       atomic.Pointer[pilot] // while this node leads
-	holds       holds
-	removal     removal
-	noRoom      atomic.Pointer[error] // what writes are refused with for want of space
+	// formatLock is held while the command format is raised or a newcomer admitted.
+	formatLock     chan struct{}
+	proposedFormat atomic.Uint32 // highest that this node proposed as leader
+	recovered      atomic.Bool
+	announced      gossip.Meta // what gossip says of this node; only the report loop uses it
+	clusterID      atomic.Pointer[string]
+	who            identityFile
+	contact        contact
+	pilot          atomic.Pointer[pilot] // while this node leads
+	holds          holds
+	removal        removal
+	noRoom         atomic.Pointer[error] // what writes are refused with for want of space
 
 	backingUp atomic.Bool
 	stopping  atomic.Bool
@@ -98,7 +100,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, metrics: m, tracer: tracing.OrNone(cfg.Tracer), started: time.Now(),
-		leadership: make(chan bool, 16), leaderWatch: newBroadcast(), failed: make(chan struct{}),
+		leadership: make(chan bool, 16), formatLock: make(chan struct{}, 1), leaderWatch: newBroadcast(), failed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.open(); err != nil {

@@ -101,9 +101,12 @@ func (h rpcHandler) Join(ctx context.Context, req transport.JoinRequest) (transp
 	if n.raft.State() != raft.Leader {
 		return transport.JoinResponse{}, n.notLeader()
 	}
-	n.formatMu.Lock()
-	defer n.formatMu.Unlock()
-	if format := n.fsm.Format(); req.CommandFormat < format {
+	unlock, format, err := n.lockFormat(ctx)
+	if err != nil {
+		return transport.JoinResponse{}, wireError(err)
+	}
+	defer unlock()
+	if req.CommandFormat < format {
 		return transport.JoinResponse{}, fmt.Errorf("%w: node %s understands command format %d, this cluster writes %d: start it with a newer version", transport.ErrRefused, req.NodeID, req.CommandFormat, format)
 	}
 	if _, member := n.server(req.NodeID); !member && req.ClusterID != "" {
