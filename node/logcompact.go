@@ -90,6 +90,9 @@ func compactLog(path string) (c LogCompaction, err error) {
 	if err := copyLog(path, path+compactSuffix); err != nil {
 		return c, errors.Join(fmt.Errorf("compact the raft log %s: %w", path, err), removeCopy(path))
 	}
+	if err := keepOwner(path, path+compactSuffix); err != nil {
+		return c, errors.Join(err, removeCopy(path))
+	}
 	if c.Before, err = fileSize(path); err != nil {
 		return c, err
 	}
@@ -124,7 +127,7 @@ func copyLog(from, to string) (err error) {
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
 	if err := bbolt.Compact(target, source, compactBytes); err != nil {
-		return fmt.Errorf("copy it: %w: the disk needs room for a copy", err)
+		return fmt.Errorf("make the copy, which the disk must have room for: %w", err)
 	}
 	if err := sameLog(source, target); err != nil {
 		return err

@@ -66,7 +66,7 @@ func (n *Node) Read(ctx context.Context, c Consistency) (*index.View, error) {
 		span.SetAttributes(attribute.String("stemedb.node", n.id), attribute.String("stemedb.consistency", c.Level.String()))
 	}
 	view, err := n.readAt(ctx, c)
-	tracing.End(span, err)
+	endSpan(span, err)
 	return view, err
 }
 
@@ -82,7 +82,7 @@ func (n *Node) readAt(ctx context.Context, c Consistency) (*index.View, error) {
 	}
 	ctx, span := tracing.Start(ctx, n.tracer, "known state")
 	view, err = n.readKnown(ctx, view, *c.KnownAt)
-	tracing.End(span, err)
+	endSpan(span, err)
 	return view, err
 }
 
@@ -91,7 +91,7 @@ func (n *Node) viewAt(ctx context.Context, want uint64) (*index.View, error) {
 	if want > n.fsm.AppliedIndex() {
 		wait, span := tracing.Start(ctx, n.tracer, "wait for apply")
 		err := n.fsm.WaitApplied(wait, want)
-		tracing.End(span, err)
+		endSpan(span, err)
 		if err != nil {
 			if n.fsm.Failed() != nil {
 				return nil, fmt.Errorf("%w: %w", ErrFailed, n.fsm.Failed())
@@ -136,7 +136,7 @@ func (n *Node) freshIndex(ctx context.Context, c Consistency) (uint64, error) {
 	}
 	ctx, span := tracing.Start(ctx, n.tracer, "read index")
 	index, err := n.provenIndex(ctx, c)
-	tracing.End(span, err)
+	endSpan(span, err)
 	return index, err
 }
 

@@ -114,7 +114,7 @@ func (n *Node) fetchReadIndex(parent trace.SpanContext) (index uint64, err error
 	if parent.IsSampled() {
 		var span trace.Span
 		ctx, span = n.tracer.Start(trace.ContextWithSpanContext(ctx, parent), "read index round")
-		defer func() { tracing.End(span, err) }()
+		defer func() { endSpan(span, err) }()
 	}
 	for {
 		changed := n.leaderWatch.changed()

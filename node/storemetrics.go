@@ -50,6 +50,9 @@ func (n *Node) collectStores(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
+	if n.disk.err() != nil { // a look at the files may hang like the disk
+		return
+	}
 	if file, err := os.Stat(n.cfg.logPath()); err == nil {
 		gauge(descLogSize, float64(file.Size()))
 	}

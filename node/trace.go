@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -38,10 +39,34 @@ func (n *Node) startSteps(name string, parents []trace.SpanContext, options ...t
 	return spans
 }
 
+// endSpan ends a span. A failure is told by what it means, never by its own words:
+// they may name addresses or hold what a user wrote.
+func endSpan(span trace.Span, err error, options ...trace.SpanEndOption) {
+	tracing.End(span, meaning(err), options...)
+}
+
+// meaning is the error of this package, or of the request's context, that an error
+// wraps.
+func meaning(err error) error {
+	if err == nil {
+		return nil
+	}
+	// The unknown outcome first: it may wrap one of the others.
+	for _, known := range []error{
+		ErrOutcomeUnknown, ErrRemoved, ErrDisk, ErrDiskSpace, ErrStopping, ErrOverloaded, ErrTooStale, ErrMinIndex, ErrFutureState, ErrNoLeader, ErrFailed,
+		context.DeadlineExceeded, context.Canceled,
+	} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	return errors.New("failed")
+}
+
 // end ends a step at every trace.
 func (s steps) end(err error, options ...trace.SpanEndOption) {
 	for _, span := range s {
-		tracing.End(span, err, options...)
+		endSpan(span, err, options...)
 	}
 }
 

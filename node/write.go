@@ -52,7 +52,7 @@ func (n *Node) Write(ctx context.Context, caller Caller, entries ...assertion.En
 	if err == nil && span.IsRecording() {
 		span.SetAttributes(attribute.Int64("stemedb.index", int64(result.Index)))
 	}
-	tracing.End(span, err)
+	endSpan(span, err)
 	return result, err
 }
 

@@ -2,7 +2,9 @@
 # Runs docker-compose.yml with images that were made here: three nodes, HAProxy,
 # Prometheus and Alertmanager. Through HAProxy it ingests with a key and asks;
 # then it kills the leader under writes, tells the longest gap, and starts it
-# again. Cleans up after itself, and fails where there is no Docker engine.
+# again. internal/containertest breaks every node in every way, restarts and
+# upgrades them one after the other. Cleans up after itself, and fails where there
+# is no Docker engine.
 # STEMEDB_IMAGE names the image of the nodes (make image).
 set -euo pipefail
 
@@ -27,7 +29,8 @@ scripts/debian-images.sh
 variant() { # suffix, build tags
   CGO_ENABLED=0 go build -trimpath -tags "$2" -o "bin/$1/bin/" ./cmd/stemedb ./cmd/stemectl
   mkdir -p "bin/$1/bin/data"
-  docker build -q -f deploy/Dockerfile -t "$STEMEDB_IMAGE-$1" "bin/$1" >/dev/null
+  docker build -q -f deploy/Dockerfile -t "stemedb-test/node-$1" "bin/$1" >/dev/null
+  rm -r "bin/$1"
 }
 variant next stemedb_next_format
 variant unsafe stemedb_next_format,stemedb_unsafe_reads
@@ -177,7 +180,7 @@ echo "lag 0, converged 1, $count claims on each node"
 
 echo "--- every fault of every node, a rolling restart, a rolling upgrade"
 STEMEDB_TEST_COMPOSE="${compose[*]}" STEMEDB_TEST_FRONT=$front STEMEDB_TEST_CA=$ca STEMEDB_TEST_NODES="$(url 1) $(url 2) $(url 3)" \
-  STEMEDB_TEST_IMAGES="$STEMEDB_IMAGE-next $STEMEDB_IMAGE-unsafe" go test -count=1 -v -timeout 15m ./internal/containertest
+  STEMEDB_TEST_IMAGES="stemedb-test/node-next stemedb-test/node-unsafe" go test -count=1 -v -timeout 15m ./internal/containertest
 echo "--- every panel's query"
 bin/panelcheck --prometheus "$prometheus" docs/grafana/*.json
 echo "--- passed"

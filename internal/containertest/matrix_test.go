@@ -1,6 +1,7 @@
 package containertest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	v1 "github.com/stemedb/stemedb/api/v1"
 )
 
 // resumeWithin is how soon writes go on after any single fault: what the project
@@ -18,6 +21,9 @@ const resumeWithin = 5 * time.Second
 type fault struct {
 	name  string
 	cause func(s *stack, n *node, container string) (mend func())
+	// lasting says that the node answers nothing that needs the others until it is
+	// mended.
+	lasting bool
 }
 
 // faults act on one node. The two one-way partitions leave HAProxy's way to the
@@ -26,23 +32,23 @@ var faults = []fault{
 	{"kill", func(s *stack, _ *node, c string) func() {
 		s.run("docker", "kill", c)
 		return func() { s.run("docker", "start", c) }
-	}},
+	}, true},
 	{"pause", func(s *stack, _ *node, c string) func() {
 		s.run("docker", "pause", c)
 		return func() { s.run("docker", "unpause", c) }
-	}},
+	}, true},
 	{"restart", func(s *stack, _ *node, c string) func() {
 		s.run("docker", "restart", "-t", "30", c)
 		return func() {}
-	}},
+	}, false},
 	{"disconnect", func(s *stack, n *node, c string) func() {
 		network := s.inspect(c, "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}")
 		address := s.address(n)
 		s.run("docker", "network", "disconnect", network, c)
 		return func() { s.run("docker", "network", "connect", "--ip", address, "--alias", n.name, network, c) }
-	}},
-	{"cannot hear", oneWay("INPUT", "-s")},
-	{"cannot speak", oneWay("OUTPUT", "-d")},
+	}, true},
+	{"cannot hear", oneWay("INPUT", "-s"), true},
+	{"cannot speak", oneWay("OUTPUT", "-d"), true},
 }
 
 // oneWay drops what comes from the other nodes, or what goes to them.
@@ -61,9 +67,11 @@ func oneWay(chain, side string) func(*stack, *node, string) func() {
 func TestEveryFaultOfEveryNode(t *testing.T) {
 	s := open(t)
 	for _, f := range faults {
-		for _, n := range s.nodes {
+		for i, n := range s.nodes {
 			t.Run(f.name+" "+n.name, func(t *testing.T) {
 				s.t = t
+				// The first node leads when it breaks, the others follow.
+				s.lead(s.nodes[(3-i)%3])
 				l := s.start(strings.ReplaceAll(f.name, " ", "-") + "-" + n.name)
 				defer l.stop()
 				s.acknowledged(l, time.Time{}, 40)
@@ -81,6 +89,9 @@ func TestEveryFaultOfEveryNode(t *testing.T) {
 					s.succeeded(n)
 				}
 				s.acknowledged(l, broken, 60)
+				if f.lasting {
+					s.cutOff(l, n)
+				}
 				gap := l.h.gap()
 				mend()
 				mended = true
@@ -128,6 +139,47 @@ func (s *stack) acknowledged(l *load, after time.Time, number int) {
 	})
 }
 
+// cutOff waits until a node has answered no linearizable or bounded read for longer
+// than the bound of staleness, while the others took writes.
+func (s *stack) cutOff(l *load, n *node) {
+	s.t.Helper()
+	count := func() int { return l.h.answers(linearizable, n.name) + l.h.answers(bounded, n.name) }
+	before, since := count(), time.Now()
+	s.eventually(func() error {
+		if now := count(); now != before {
+			before, since = now, time.Now()
+		}
+		if time.Since(since) <= maxStale || l.h.since(since) == 0 {
+			return fmt.Errorf("%s answers reads though it is cut off, or no writes are acknowledged", n.name)
+		}
+		return nil
+	})
+}
+
+// lead makes a node the leader.
+func (s *stack) lead(n *node) {
+	s.t.Helper()
+	s.eventually(func() error {
+		if s.leader() == n {
+			return nil
+		}
+		_, err := s.front.ChangeCluster(s.t.Context(), "transfer", v1.ClusterChange{Node: n.name})
+		return fmt.Errorf("%s does not lead: %w", n.name, cmp.Or(err, errors.New("the transfer is under way")))
+	})
+}
+
+// ready waits until a node is.
+func (s *stack) ready(n *node) {
+	s.t.Helper()
+	s.eventually(func() error {
+		ready, err := n.direct.Ready(s.t.Context(), 0)
+		if err == nil && !ready.Ready {
+			err = fmt.Errorf("%s is not ready", n.name)
+		}
+		return err
+	})
+}
+
 // answering waits until a node answers reads of every kind.
 func (s *stack) answering(l *load, n *node) {
 	s.t.Helper()
@@ -164,13 +216,7 @@ func (s *stack) oneAfterTheOther(l *load, change func(n *node)) {
 	for _, n := range append(s.others(leader), leader) {
 		before := time.Now()
 		change(n)
-		s.eventually(func() error {
-			ready, err := n.direct.Ready(s.t.Context(), 0)
-			if err == nil && !ready.Ready {
-				err = fmt.Errorf("%s is not ready", n.name)
-			}
-			return err
-		})
+		s.ready(n)
 		s.acknowledged(l, before, 60)
 		s.answering(l, n)
 	}
@@ -215,8 +261,19 @@ func TestARollingUpgradeFailsNoRequest(t *testing.T) {
 	upgraded := 0
 	s.oneAfterTheOther(l, func(n *node) {
 		s.become(n)
-		if upgraded++; upgraded < len(s.nodes) {
-			// Not before the last of them, whoever leads.
+		switch upgraded++; upgraded {
+		case 1:
+			// A new version that leads old ones writes as they do, and may go back.
+			s.ready(n)
+			s.lead(n)
+			s.acknowledged(l, time.Now(), 150)
+			s.image = old
+			s.become(n)
+			s.ready(n)
+			s.image = s.next
+			s.become(n)
+			fallthrough
+		case 2:
 			for _, other := range s.others(n) {
 				s.formatIs(other, 1)
 			}
