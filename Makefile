@@ -89,8 +89,8 @@ fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt ./...
 
 docs: ## Check the documentation: links, settings, targets, and the examples by running them
-	$(GO) test -count=1 ./internal/doctest ./internal/tutorial
-	$(GO) test -count=1 -run 'Doc|Page|OpenSSL' ./api ./assertion ./internal/settings
+	$(GO) test ./internal/doctest ./internal/tutorial
+	$(GO) test -run 'Doc|Page|OpenSSL' ./api ./assertion ./internal/settings
 
 rules: ## Check the alert rules by their unit tests, and the configurations of Prometheus, Alertmanager and HAProxy
 	scripts/check-rules.sh

@@ -327,6 +327,16 @@ type State struct {
 	Digest assertion.Hash
 }
 
+// WaitNodeKeys waits until every node's key is in the log, which the node writes
+// by itself some time after its start.
+func (c *Cluster) WaitNodeKeys(db *client.Client) {
+	c.t.Helper()
+	c.WaitFor("every node's key is registered", func() bool {
+		keys, err := db.NodeKeys(c.t.Context(), client.Consistency{})
+		return err == nil && len(keys.Keys) == len(c.Nodes)
+	})
+}
+
 // WaitEqual waits until every running node has applied the same index, and
 // returns the state that they must share there.
 func (c *Cluster) WaitEqual() State {

@@ -87,10 +87,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, n := range m.Nodes {
 		m.dbs[n] = as(t, rootSecret, n)
-		m.WaitFor(n.Name+" knows the root key, and the key of every node", func() bool {
-			keys, err := m.dbs[n].NodeKeys(t.Context(), client.Consistency{})
-			return err == nil && len(keys.Keys) == len(m.Nodes)
-		})
+		m.WaitNodeKeys(m.dbs[n])
 	}
 	for _, step := range []struct {
 		name string

@@ -97,6 +97,7 @@ func TestRestoreIntoARunningCluster(t *testing.T) {
 	c.do(err)
 	_, err = db.RejectClaim(t.Context(), junk[0], "not fine after all")
 	c.do(err)
+	c.WaitNodeKeys(db)
 	before := c.WaitEqual()
 	if output, exit := stemectl(c, "restore", full); exit != 1 || !strings.Contains(output, "nothing was changed") {
 		t.Errorf("without --yes: exit code %d, %s", exit, output)
