@@ -148,8 +148,15 @@ write_through() {
   rm "$work/until"
   sed -n 's/^longest/    longest/p' "$work/gap"
 }
-settings=$(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$(container node1)" | grep -c RAFT || true)
-[ "$settings" = 0 ] || fail "the cluster does not run with the default time-outs"
+setting() { keyed "$front/v1/admin/settings" | grep -o "\"name\": *\"$1\", *\"value\": *\"[^\"]*\"" | sed 's/.*"\(.*\)"$/\1/'; }
+settings="settings:"
+for name in raft-heartbeat-timeout raft-election-timeout raft-leader-lease shutdown-delay disk-timeout; do
+  value=$(setting "$name")
+  [ -n "$value" ] || fail "the setting $name is not told"
+  settings+=" $name $value;"
+done
+echo "$settings HAProxy: $(sed -n 's/.*default-server check \(.*\) maxconn.*/\1/p' deploy/haproxy/haproxy.cfg)"
+echo "goals: SIGTERM under 50 ms, SIGKILL under 1200 ms"
 
 some_leader
 echo "--- SIGTERM to the leader, node$leader, while eight writers write"
