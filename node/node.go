@@ -67,6 +67,7 @@ type Node struct {
 	removal     removal
 	noRoom      atomic.Pointer[error] // what writes are refused with for want of space
 
+	backups   backupState
 	backingUp atomic.Bool
 	stopping  atomic.Bool
 	stopOnce  sync.Once
