@@ -45,10 +45,10 @@ type Server struct {
 
 // hold stops requests.
 type hold struct {
-	match    func(method, key string) bool
-	reached  chan struct{}
-	once     sync.Once
-	released chan struct{}
+	match   func(method, key string) bool
+	reached chan struct{}
+	once    sync.Once
+	dropped chan struct{}
 }
 
 // Start runs a server, and sets the variables of this process by which S3 clients
@@ -83,7 +83,7 @@ func Start(t testing.TB) *Server {
 	proxy := httptest.NewServer(s.proxy(socket))
 	s.Endpoint = proxy.URL
 	t.Cleanup(func() {
-		s.Release()
+		s.Drop()
 		proxy.Close()
 		err := cmd.Process.Kill()
 		if !errors.Is(err, os.ErrProcessDone) {
@@ -135,7 +135,7 @@ func (s *Server) proxy(socket string) http.Handler {
 	}
 }
 
-// wait holds a request if it is to be held.
+// wait holds a request if it is to be held; none that was held goes on.
 func (s *Server) wait(r *http.Request) {
 	s.mu.Lock()
 	h := s.hold
@@ -145,26 +145,28 @@ func (s *Server) wait(r *http.Request) {
 	}
 	h.once.Do(func() { close(h.reached) })
 	select {
-	case <-h.released:
+	case <-h.dropped:
 	case <-r.Context().Done():
 	}
+	panic(http.ErrAbortHandler)
 }
 
-// Hold holds requests that match until Release, before they reach the server. The
+// Hold holds requests that match until Drop, before they reach the server. The
 // channel is closed once one came.
 func (s *Server) Hold(match func(method, key string) bool) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hold = &hold{match: match, reached: make(chan struct{}), released: make(chan struct{})}
+	s.hold = &hold{match: match, reached: make(chan struct{}), dropped: make(chan struct{})}
 	return s.hold.reached
 }
 
-// Release lets go what is held.
-func (s *Server) Release() {
+// Drop cuts off what is held, so that it never reaches the server, and holds no
+// more.
+func (s *Server) Drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hold != nil {
-		close(s.hold.released)
+		close(s.hold.dropped)
 		s.hold = nil
 	}
 }
