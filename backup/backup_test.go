@@ -260,7 +260,7 @@ func TestNothingUnfinishedIsABackup(t *testing.T) {
 		if _, err := Write(t.Context(), &broken{d, left}, full(7), writing(content), Options{}); !errors.Is(err, errFull) {
 			t.Errorf("with %d files: %v", left, err)
 		}
-		if all, err := List(parent); err != nil || len(all) != 0 {
+		if all, err := List(t.Context(), Folder(parent)); err != nil || len(all) != 0 {
 			t.Errorf("before it is closed: %v, %v", all, err)
 		}
 		if err := d.Close(); err != nil {
@@ -282,24 +282,24 @@ func TestNothingUnfinishedIsABackup(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := List(parent)
-	if err != nil || len(all) != 2 || filepath.Base(all[0].Path) != "stemedb-backup-20010909-014640" || filepath.Base(all[1].Path) != "stemedb-backup-20010909-014641" {
+	all, err := List(t.Context(), Folder(parent))
+	if err != nil || len(all) != 2 || all[0].Name != "stemedb-backup-20010909-014640" || all[1].Name != "stemedb-backup-20010909-014641" {
 		t.Fatalf("two backups of one second: %v, %v", all, err)
 	}
 	// What a killed process leaves is no backup, and is found when it is old.
 	if err := os.Mkdir(filepath.Join(parent, unfinished+Name(at)), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := Leftovers(parent, time.Now().Add(time.Hour)); err != nil || len(left) != 1 {
+	if left, err := Folder(parent).Leftovers(t.Context(), time.Now().Add(time.Hour)); err != nil || len(left) != 1 {
 		t.Errorf("leftovers: %v, %v", left, err)
 	}
-	if left, err := Leftovers(parent, time.Now().Add(-time.Hour)); err != nil || len(left) != 0 {
+	if left, err := Folder(parent).Leftovers(t.Context(), time.Now().Add(-time.Hour)); err != nil || len(left) != 0 {
 		t.Errorf("a backup under way is a leftover: %v, %v", left, err)
 	}
-	if err := Remove(all[0].Path); err != nil {
+	if err := Folder(parent).Remove(t.Context(), all[0].Name); err != nil {
 		t.Error(err)
 	}
-	if all, err := List(parent); err != nil || len(all) != 1 {
+	if all, err := List(t.Context(), Folder(parent)); err != nil || len(all) != 1 {
 		t.Errorf("after a removal: %v, %v", all, err)
 	}
 }
@@ -347,7 +347,7 @@ func TestPlan(t *testing.T) {
 		"before the backup":            {at(3), Target{Index: 12}, nil, "choose an earlier full backup"},
 		"beyond the last time":         {at(3), Target{Time: 2000}, nil, "end with log index 30"},
 	} {
-		plan, err := Plan(test.path, test.to)
+		plan, err := Plan(t.Context(), Folder(parent), filepath.Base(test.path), test.to)
 		var got []string
 		for _, f := range plan {
 			got = append(got, f.Path)
@@ -356,7 +356,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %v", what, got, err, test.want)
 		}
 	}
-	all, err := List(parent)
+	all, err := List(t.Context(), Folder(parent))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func TestPlan(t *testing.T) {
 func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	parent := t.TempDir()
 	paths := store(t, parent, full(10), logOf(11, 20), full(20), logOf(21, 30), full(30), logOf(31, 35))
-	all, err := List(parent)
+	all, err := List(t.Context(), Folder(parent))
 	if err != nil {
 		t.Fatal(err)
 	}

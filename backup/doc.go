@@ -11,14 +11,17 @@
 //   - The kinds. A full backup holds the state at exactly one log index, as the
 //     state machine streams it. A log backup holds the entries of the log after
 //     the end of the backup before it.
-//   - Folders of backups: which there are, which follow each other without a gap,
-//     which nothing needs any more.
+//   - Stores of backups, folders and buckets that speak S3: which backups there
+//     are, which follow each other without a gap, which nothing needs any more.
+//   - Encryption of segments, by age, between the format and a store.
 //
 // # Invariants
 //
 //   - A backup counts when its manifest is in place under the final name of its
-//     folder. Whatever ended before that left a hidden folder or an open stream,
-//     and neither is ever read as a backup.
+//     folder. Whatever ended before that left a hidden folder, objects without a
+//     manifest, or an open stream, and none is ever read as a backup.
+//   - Of a backup in a bucket, the manifest is put last, once all that was put
+//     before it is seen to be there, and removed first.
 //   - Verify accepts exactly what Write has written: one changed bit, a missing,
 //     additional, shortened or exchanged file is an error. A format version that is
 //     not known is an error of its own, never guessed at.

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,43 +16,75 @@ import (
 // point of the log.
 var ErrGap = errors.New("a gap between backups")
 
-// Found is one backup in a folder of backups.
+// Found is one backup in a store.
 type Found struct {
-	Path string
+	// Path names it for people and for Locate, Name within its store.
+	Path, Name string
 	// Metadata is nil where Err is set: the manifest cannot be used.
 	Metadata *Metadata
 	Err      error
+
+	files fs.FS
 }
 
 // FS is the backup's files.
-func (f Found) FS() fs.FS { return os.DirFS(f.Path) }
+func (f Found) FS() fs.FS { return f.files }
 
-// List returns the backups in a folder, those that end earlier in the log first
-// and unusable ones last. Only their manifests are read. A folder that is not there holds none.
-func List(parent string) ([]Found, error) {
-	entries, err := os.ReadDir(parent)
+// Folder is a store in a folder, which need not be there: it holds no backup then.
+type Folder string
+
+// Path implements Store.
+func (f Folder) Path(name string) string { return filepath.Join(string(f), name) }
+
+// Open implements Store.
+func (f Folder) Open(_ context.Context, name string) fs.FS { return os.DirFS(f.Path(name)) }
+
+// Create implements Store.
+func (f Folder) Create(_ context.Context, at time.Time) (Place, error) { return NewDir(string(f), at) }
+
+// names returns the names of the folders in it that match.
+func (f Folder) names(match func(fs.DirEntry) bool) ([]string, error) {
+	entries, err := os.ReadDir(string(f))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("list backups: %w", err)
+		return nil, err
 	}
-	var all []Found
+	var names []string
 	for _, e := range entries {
-		if !e.IsDir() || !namePattern.MatchString(e.Name()) {
-			continue
+		if e.IsDir() && match(e) {
+			names = append(names, e.Name())
 		}
-		f := Found{Path: filepath.Join(parent, e.Name())}
-		f.Metadata, f.Err = ReadMetadata(f.FS())
-		all = append(all, f)
 	}
-	slices.SortStableFunc(all, func(a, b Found) int {
-		switch {
-		case a.Metadata == nil || b.Metadata == nil:
-			return boolean(a.Metadata == nil) - boolean(b.Metadata == nil)
-		case a.Metadata.Index != b.Metadata.Index:
-			return 1 - 2*boolean(a.Metadata.Index < b.Metadata.Index)
+	return names, nil
+}
+
+// Names implements Store.
+func (f Folder) Names(context.Context) ([]string, error) {
+	return f.names(func(e fs.DirEntry) bool { return namePattern.MatchString(e.Name()) })
+}
+
+// Leftovers implements Store.
+func (f Folder) Leftovers(_ context.Context, since time.Time) ([]string, error) {
+	return f.names(func(e fs.DirEntry) bool {
+		name := strings.TrimPrefix(strings.TrimPrefix(e.Name(), unfinished), removed)
+		if name == e.Name() || !namePattern.MatchString(name) {
+			return false
 		}
-		return strings.Compare(filepath.Base(a.Path), filepath.Base(b.Path))
+		info, err := e.Info()
+		return err == nil && info.ModTime().Before(since)
 	})
-	return all, nil
+}
+
+// Remove implements Store. The backup is given a hidden name first.
+func (f Folder) Remove(_ context.Context, name string) error {
+	path := f.Path(name)
+	if namePattern.MatchString(name) {
+		hidden := f.Path(removed + name)
+		if err := os.Rename(path, hidden); err != nil {
+			return fmt.Errorf("remove the backup: %w", err)
+		}
+		path = hidden
+	}
+	return errors.Join(syncFile(string(f)), os.RemoveAll(path))
 }
 
 func boolean(b bool) int {
@@ -114,7 +147,7 @@ func (t Target) reachedBy(m *Metadata) bool {
 }
 
 // Plan returns the backups that a restore applies one after another: of the
-// chosen one, in the folder that holds it, a full backup first (or a log backup
+// chosen one, in the store that holds it, a full backup first (or a log backup
 // that begins with entry 1), then log backups without a gap.
 //
 // Without a target the plan ends with the chosen backup. With one, it begins
@@ -122,20 +155,16 @@ func (t Target) reachedBy(m *Metadata) bool {
 // before the target.
 //
 // Errors: ErrGap, ErrNotBackup, ErrVersion, ErrDamaged.
-func Plan(path string, to Target) ([]Found, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	chosen := Found{Path: path}
-	if chosen.Metadata, err = ReadMetadata(chosen.FS()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+func Plan(ctx context.Context, store Store, name string, to Target) ([]Found, error) {
+	chosen := Find(ctx, store, name)
+	if chosen.Err != nil {
+		return nil, fmt.Errorf("%s: %w", chosen.Path, chosen.Err)
 	}
 	last := chosen.Metadata
 	if last.Kind == Full && to == (Target{}) {
 		return []Found{chosen}, nil
 	}
-	all, err := List(filepath.Dir(path))
+	all, err := List(ctx, store)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +187,7 @@ func Plan(path string, to Target) ([]Found, error) {
 			if to.Index == 0 && end.CommittedAt == to.Time {
 				break
 			}
-			return nil, fmt.Errorf("%w: the backups in %s end with log index %d, committed at %s; no log backup there continues from it", ErrGap, filepath.Dir(path), end.Index, time.Unix(int64(end.CommittedAt), 0).UTC().Format(time.RFC3339))
+			return nil, fmt.Errorf("%w: the backups in %s end with log index %d, committed at %s; no log backup there continues from it", ErrGap, strings.TrimSuffix(chosen.Path, chosen.Name), end.Index, time.Unix(int64(end.CommittedAt), 0).UTC().Format(time.RFC3339))
 		}
 		plan = append(plan, *next)
 	}
@@ -227,40 +256,4 @@ func Prune(all []Found, keep Keep) []Found {
 		}
 	}
 	return gone
-}
-
-// Remove removes a backup. Its folder is given a hidden name first, so that a
-// removal that is interrupted leaves nothing that looks like a damaged backup.
-func Remove(path string) error {
-	if name := filepath.Base(path); namePattern.MatchString(name) {
-		hidden := filepath.Join(filepath.Dir(path), removed+name)
-		if err := os.Rename(path, hidden); err != nil {
-			return fmt.Errorf("remove the backup: %w", err)
-		}
-		path = hidden
-	}
-	return errors.Join(syncFile(filepath.Dir(path)), os.RemoveAll(path))
-}
-
-// Leftovers returns the folders of backups that were not finished, or not
-// removed to the end, and were not touched since a time.
-func Leftovers(parent string, since time.Time) ([]string, error) {
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("list backups: %w", err)
-	}
-	var left []string
-	for _, e := range entries {
-		if !namePattern.MatchString(strings.TrimPrefix(strings.TrimPrefix(e.Name(), unfinished), removed)) || !strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		info, err := e.Info()
-		if err == nil && info.ModTime().Before(since) {
-			left = append(left, filepath.Join(parent, e.Name()))
-		}
-	}
-	return left, nil
 }

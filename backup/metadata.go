@@ -186,10 +186,13 @@ func readFile(backup fs.FS, name string, most int64) ([]byte, error) {
 // nameLayout is that of time.Format for the end of a backup's name.
 const nameLayout = "20060102-150405"
 
-var namePattern = regexp.MustCompile(`^stemedb-backup-\d{8}-\d{6}$`)
+// namePrefix begins the names of backups.
+const namePrefix = "stemedb-backup-"
+
+var namePattern = regexp.MustCompile(`^` + namePrefix + `\d{8}-\d{6}$`)
 
 // Name is the name of the folder of a backup that began at a time.
-func Name(at time.Time) string { return "stemedb-backup-" + at.UTC().Format(nameLayout) }
+func Name(at time.Time) string { return namePrefix + at.UTC().Format(nameLayout) }
 
 // Summary says in one line what the backup holds.
 func (m *Metadata) Summary() string {

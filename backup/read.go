@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,7 +11,7 @@ import (
 
 // Verify reads a whole backup and checks all of it.
 //
-// Errors: ErrNotBackup, ErrVersion, ErrDamaged.
+// Errors: ErrNotBackup, ErrVersion, ErrDamaged, ErrEncrypted, ErrWrongKey.
 func Verify(backup fs.FS) (*Metadata, error) {
 	m, err := ReadMetadata(backup)
 	if err != nil {
@@ -70,8 +71,11 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) segment(number int) ([]byte, error) {
 	listed := r.m.Files[number]
 	file, err := readFile(r.backup, listed.Name, maxSegmentBytes)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err != nil { // not of the backup: its store does not answer, or a key is missing
+		return nil, err
 	}
 	content, err := decodeSegment(r.m.Kind, number, file)
 	if err != nil {

@@ -178,14 +178,14 @@ func (b *Backup) Close() error {
 }
 
 // BackupStopped takes a backup of the node of a data directory that no server
-// uses, into a folder of backups, and returns where it is. It holds every entry in
+// uses, into a store, and returns where it is. It holds every entry in
 // the node's log, also those that may not have been committed: the node cannot
-// know. With logOnly it holds the log after the last backup in that folder. The
+// know. With logOnly it holds the log after the last backup in that store. The
 // data directory stays as it is but for what opening it does.
 //
 // Errors: ErrDataDirInUse while a server uses the directory; ErrLogGap,
 // ErrNothingNew.
-func BackupStopped(ctx context.Context, cfg Config, folder string, logOnly bool) (path string, m *backup.Metadata, err error) {
+func BackupStopped(ctx context.Context, cfg Config, store backup.Store, logOnly bool) (path string, m *backup.Metadata, err error) {
 	who, data, err := openStopped(&cfg)
 	if err != nil {
 		return "", nil, err
@@ -198,7 +198,7 @@ func BackupStopped(ctx context.Context, cfg Config, folder string, logOnly bool)
 	defer func() { err = errors.Join(err, whole.Close()) }()
 	b := &Backup{head: backup.Metadata{Kind: backup.Full, Node: who.NodeID, Timestamp: startedAt(time.Now), SoftwareVersion: cfg.Version}}
 	if logOnly {
-		err = b.ofStoppedLog(whole, data.logs, folder)
+		err = b.ofStoppedLog(ctx, whole, data.logs, store)
 	} else {
 		var state *fsm.Copy
 		if state, err = whole.Copy(); err == nil {
@@ -212,7 +212,7 @@ func BackupStopped(ctx context.Context, cfg Config, folder string, logOnly bool)
 	if b.head.ClusterID == "" {
 		return "", nil, fmt.Errorf("node %s has never been part of a cluster: there is nothing to back up", who.NodeID)
 	}
-	sink, err := backup.NewDir(folder, b.head.Timestamp)
+	sink, err := store.Create(ctx, b.head.Timestamp)
 	if err != nil {
 		return "", nil, err
 	}
@@ -221,8 +221,8 @@ func BackupStopped(ctx context.Context, cfg Config, folder string, logOnly bool)
 	return sink.Path(), m, err
 }
 
-// ofStoppedLog makes it a backup of the log after the last backup in a folder.
-func (b *Backup) ofStoppedLog(whole *fork, logs raft.LogStore, folder string) error {
+// ofStoppedLog makes it a backup of the log after the last backup in a store.
+func (b *Backup) ofStoppedLog(ctx context.Context, whole *fork, logs raft.LogStore, store backup.Store) error {
 	b.head.Kind = backup.Log
 	view, err := whole.View()
 	if err != nil {
@@ -232,7 +232,7 @@ func (b *Backup) ofStoppedLog(whole *fork, logs raft.LogStore, folder string) er
 	if err := view.Close(); err != nil {
 		return err
 	}
-	all, err := backup.List(folder)
+	all, err := backup.List(ctx, store)
 	if err != nil {
 		return err
 	}

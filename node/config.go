@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/sync/gossip"
 )
 
@@ -49,11 +50,16 @@ type Config struct {
 	// only join. 1 without Join is a one-node cluster.
 	BootstrapExpect int
 
-	// RestoreFrom, if set, is the folder of a backup that the node's first start
+	// RestoreFrom, if set, is the backup (see RestoreRequest.Path) that the node's first start
 	// restores: as a new cluster of this node alone, which others join. It means
 	// nothing to a node that has data, or that finds a cluster to join. Set it on
 	// one node only.
 	RestoreFrom string
+	// RestoreKeys open that backup if it is encrypted.
+	RestoreKeys backup.Keys
+
+	// Backups are those that the leader takes by itself.
+	Backups BackupSchedule
 
 	// NonVoter makes the node a read replica for good: it holds all data and
 	// serves, but never votes, and forms no cluster.
@@ -188,6 +194,7 @@ func DefaultConfig() Config {
 		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
 		BackupRate:        16 << 20,
+		Backups:           BackupSchedule{Interval: 24 * time.Hour, Keep: 7},
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,
 		DiskTimeout:       5 * time.Second,
@@ -258,6 +265,9 @@ func (c *Config) Validate() error {
 	}
 	if c.SnapshotThreshold == 0 || c.MaxQueuedClaims <= 0 {
 		bad("snapshot threshold and the queue of claims must be positive")
+	}
+	if err := c.Backups.validate(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -81,6 +81,7 @@ func (n *Node) watchLeader() {
 				endTerm = cancel
 				begun.Go(func() {
 					n.beginTerm(ctx)
+					begun.Go(func() { n.scheduleBackups(ctx) })
 					n.runAutopilot(ctx)
 				})
 				begun.Go(func() { n.raiseFormat(ctx) })

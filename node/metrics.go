@@ -86,6 +86,16 @@ var (
 		"Voters that this node's gossip sees alive; itself included.", nil, nil)
 	descDigestAgrees = prometheus.NewDesc("stemedb_sync_digest_agrees",
 		"1 unless a majority of the nodes reports another digest than this node at the same log index, else 0.", nil, nil)
+	descBackupInterval = prometheus.NewDesc("stemedb_backup_interval_seconds",
+		"How often the leader is to take a backup by itself; 0 if it is not to.", nil, nil)
+	descBackupSuccess = prometheus.NewDesc("stemedb_backup_last_success_timestamp_seconds",
+		"When, in unix seconds, a scheduled backup last held the state, or was last seen to still hold it, as this node knows from when it led; 0 if it knows of none.", nil, nil)
+	descBackupAge = prometheus.NewDesc("stemedb_backup_age_seconds",
+		"How long ago that was. Without it, no value.", nil, nil)
+	descBackupSize = prometheus.NewDesc("stemedb_backup_size_bytes",
+		"Size of that backup before encryption; 0 if this node knows of none.", nil, nil)
+	descBackupFailures = prometheus.NewDesc("stemedb_backup_failures_total",
+		"Scheduled backups of this node that failed since it started, the removal of old ones included.", nil, nil)
 	descDiskFree = prometheus.NewDesc("stemedb_disk_free_bytes",
 		"Bytes that the node's user may still write to the file system of the data directory.", nil, nil)
 	descDiskSize = prometheus.NewDesc("stemedb_disk_size_bytes",
@@ -103,7 +113,8 @@ var (
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descFormat,
-		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDiskLow, descDiskMinFree, descDiskUnavailable, descDiskWaiting} {
+		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDiskLow, descDiskMinFree, descDiskUnavailable, descDiskWaiting,
+		descBackupInterval, descBackupSuccess, descBackupAge, descBackupSize, descBackupFailures} {
 		ch <- d
 	}
 	describeStores(ch)
@@ -135,6 +146,7 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 	gauge(descDiskMinFree, float64(n.cfg.MinFreeDisk))
 	gauge(descDiskUnavailable, indicator(disk.trouble != nil))
 	gauge(descDiskWaiting, disk.waiting.Seconds())
+	n.collectBackups(ch)
 	states := map[gossip.State]int{gossip.Alive: 0, gossip.Dead: 0, gossip.Left: 0}
 	alive := map[string]bool{}
 	for _, member := range n.gossip.Members() {

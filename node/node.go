@@ -69,6 +69,7 @@ type Node struct {
 	removal        removal
 	noRoom         atomic.Pointer[error] // what writes are refused with for want of space
 
+	backups   backupState
 	backingUp atomic.Bool
 	stopping  atomic.Bool
 	stopOnce  sync.Once

@@ -29,8 +29,10 @@ var (
 
 // RestoreRequest says what to restore.
 type RestoreRequest struct {
-	// Path is the folder of a backup.
+	// Path is the folder of a backup, or s3://BUCKET/PREFIX/NAME.
 	Path string
+	// Keys open an encrypted backup.
+	Keys backup.Keys
 	// Target is the point of the log to restore to; see backup.Plan.
 	Target backup.Target
 	// Replace renames a data directory that is not empty instead of refusing it.
@@ -309,7 +311,11 @@ func BackupState(ctx context.Context, dir string, r RestoreRequest) (*fsm.FSM, e
 
 // checkedPlan is the plan of a restore, of which every byte was checked.
 func checkedPlan(ctx context.Context, r RestoreRequest) ([]backup.Found, error) {
-	plan, err := backup.Plan(r.Path, r.Target)
+	store, name, err := backup.Locate(r.Path, r.Keys)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := backup.Plan(ctx, store, name, r.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -444,7 +450,7 @@ func restoreFirst(ctx context.Context, cfg *Config) error {
 		cfg.Logger.Warn("not restoring the backup: a node to join belongs to a cluster", "member", there, "restore_from", cfg.RestoreFrom)
 		return nil
 	}
-	r, err := Restore(ctx, *cfg, RestoreRequest{Path: cfg.RestoreFrom, Progress: func(what string) { cfg.Logger.Info(what) }})
+	r, err := Restore(ctx, *cfg, RestoreRequest{Path: cfg.RestoreFrom, Keys: cfg.RestoreKeys, Progress: func(what string) { cfg.Logger.Info(what) }})
 	if err != nil {
 		return fmt.Errorf("restore %s on the first start: %w", cfg.RestoreFrom, err)
 	}

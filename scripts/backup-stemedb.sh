@@ -8,7 +8,7 @@
 # answers there, and a data directory is given (--data-dir, STEMEDB_DATA_DIR), its
 # files are: those of a node that is stopped.
 #
-#   --output DIR   folder of backups, ./backups by default
+#   --output DIR   folder of backups, ./backups by default, or s3://BUCKET/PREFIX
 #   --wal-only     only the log after the last backup in that folder; refused if
 #                  the log does not reach back that far. Without a full backup
 #                  there: all that the log still holds

@@ -6,7 +6,7 @@
 #                              [--to-index N | --to-time TIME] [flags of stemedb serve]
 #
 # BACKUP is a folder stemedb-backup-YYYYMMDD-HHMMSS: of a full backup, or of a log
-# backup beside those that it builds on. The data directory (STEMEDB_DATA_DIR) must
+# backup beside those that it builds on; or s3://BUCKET/PREFIX/NAME. The data directory (STEMEDB_DATA_DIR) must
 # be empty, and no server may use it; --force renames one that is not empty and
 # never removes anything. Everything is read and checked first. An interrupted
 # restore leaves what was there before, or is recognised and must be run again.

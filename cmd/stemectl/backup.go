@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,13 +18,43 @@ import (
 )
 
 func backupCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "backup", Short: "Take backups of a cluster, and look after a folder of them"}
+	cmd := &cobra.Command{Use: "backup", Short: "Take backups of a cluster, and look after them"}
 	cmd.AddCommand(backupCreateCommand(a), backupListCommand(a), backupVerifyCommand(a), backupPruneCommand(a))
 	return cmd
 }
 
-func addDir(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "dir", backup.DefaultFolder, "folder of backups")
+// place is where backups are, by the flags of a command.
+type place struct {
+	dir, identity string
+	recipients    []string
+}
+
+func (p *place) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.dir, "dir", backup.DefaultFolder, "folder of backups, or s3://BUCKET/PREFIX; endpoint, region and credentials come from the AWS_… variables")
+}
+
+// addIdentity adds the flag of commands that read what is encrypted.
+func (p *place) addIdentity(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.identity, "identity", "", "file with the age identities that open encrypted backups")
+}
+
+func (p *place) keys() (backup.Keys, error) { return backup.ParseKeys(p.recipients, p.identity) }
+
+func (p *place) open() (backup.Store, error) {
+	keys, err := p.keys()
+	if err != nil {
+		return nil, err
+	}
+	return backup.OpenStore(p.dir, keys)
+}
+
+// list returns the backups there.
+func (p *place) list(ctx context.Context) ([]backup.Found, error) {
+	store, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	return backup.List(ctx, store)
 }
 
 // backupDone is what a new backup prints.
@@ -34,17 +64,17 @@ type backupDone struct {
 }
 
 func backupCreateCommand(a *app) *cobra.Command {
-	var dir string
+	var p place
 	var logOnly bool
 	var f readFlags
 	cmd := &cobra.Command{
 		Use: "create", Short: "Take a backup of the running cluster, from the first node that answers",
 		Long: `Take a backup of the running cluster, from the first node that answers. Needs a key with the role admin. The backup is a new folder
-in --dir, and is there only once it is whole, checked and on disk. With --log-only: the log's entries after the last backup in --dir of this cluster; without a full
+in --dir, and is there only once it is whole, checked and stored. With --log-only: the log's entries after the last backup in --dir of this cluster; without a full
 backup there, everything that the log still holds.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			done, err := a.createBackup(cmd, dir, logOnly, f.consistency())
+			done, err := a.createBackup(cmd, &p, logOnly, f.consistency())
 			var refusal *client.Error
 			if errors.As(err, &refusal) && refusal.Code == v1.CodeLogUnchanged {
 				return a.show(cmd, backupDone{}, func(w io.Writer) { row(w, "nothing new in the log since the last backup") })
@@ -55,13 +85,18 @@ backup there, everything that the log still holds.`,
 			return a.show(cmd, done, func(w io.Writer) { row(w, done.Path); row(w, done.Summary()) })
 		},
 	}
-	addDir(cmd, &dir)
+	p.add(cmd)
+	cmd.Flags().StringSliceVar(&p.recipients, "recipient", nil, "age recipient (age1…) to encrypt it for; several are possible")
 	cmd.Flags().BoolVar(&logOnly, "log-only", false, "only the log after the last backup")
 	f.add(cmd)
 	return cmd
 }
 
-func (a *app) createBackup(cmd *cobra.Command, dir string, logOnly bool, want client.Consistency) (*backupDone, error) {
+func (a *app) createBackup(cmd *cobra.Command, into *place, logOnly bool, want client.Consistency) (*backupDone, error) {
+	store, err := into.open()
+	if err != nil {
+		return nil, err
+	}
 	c, err := a.client()
 	if err != nil {
 		return nil, err
@@ -69,7 +104,7 @@ func (a *app) createBackup(cmd *cobra.Command, dir string, logOnly bool, want cl
 	defer c.Close()
 	options := client.BackupOptions{LogOnly: logOnly, Consistency: want}
 	if logOnly {
-		if err := a.continueLast(cmd, dir, &options); err != nil {
+		if err := a.continueLast(cmd, store, into.dir, &options); err != nil {
 			return nil, err
 		}
 	}
@@ -79,7 +114,7 @@ func (a *app) createBackup(cmd *cobra.Command, dir string, logOnly bool, want cl
 		return nil, err
 	}
 	defer stream.Close()
-	folder, err := backup.NewDir(dir, began)
+	folder, err := store.Create(cmd.Context(), began)
 	if err != nil {
 		return nil, err
 	}
@@ -95,12 +130,12 @@ func (a *app) createBackup(cmd *cobra.Command, dir string, logOnly bool, want cl
 
 // continueLast makes a log backup begin where the last backup of this cluster
 // ends.
-func (a *app) continueLast(cmd *cobra.Command, dir string, o *client.BackupOptions) error {
+func (a *app) continueLast(cmd *cobra.Command, store backup.Store, dir string, o *client.BackupOptions) error {
 	cluster, err := a.cluster(cmd)
 	if err != nil {
 		return err
 	}
-	all, err := backup.List(dir)
+	all, err := backup.List(cmd.Context(), store)
 	if err != nil {
 		return err
 	}
@@ -110,7 +145,7 @@ func (a *app) continueLast(cmd *cobra.Command, dir string, o *client.BackupOptio
 		return nil
 	}
 	o.After, o.AfterTerm = tip.Metadata.Index, tip.Metadata.Term
-	fmt.Fprintf(cmd.ErrOrStderr(), "continuing %s, which ends with log index %d\n", filepath.Base(tip.Path), o.After)
+	fmt.Fprintf(cmd.ErrOrStderr(), "continuing %s, which ends with log index %d\n", tip.Name, o.After)
 	return nil
 }
 
@@ -172,57 +207,71 @@ func showListed(a *app, cmd *cobra.Command, found []backup.Found) error {
 		for _, f := range all {
 			m := f.Metadata
 			if m == nil {
-				row(w, filepath.Base(f.Path), "UNUSABLE: "+f.Error)
+				row(w, path.Base(f.Path), "UNUSABLE: "+f.Error)
 				continue
 			}
 			span := fmt.Sprint(m.Index)
 			if m.Kind == backup.Log {
 				span = fmt.Sprintf("%d-%d", m.FirstIndex, m.Index)
 			}
-			row(w, filepath.Base(f.Path), m.Kind, shorten(m.ClusterID, 12), span, moment(m.CommittedAt), m.AssertionCount, m.TotalBytes)
+			row(w, path.Base(f.Path), m.Kind, shorten(m.ClusterID, 12), span, moment(m.CommittedAt), m.AssertionCount, m.TotalBytes)
 		}
 	})
 }
 
 func backupListCommand(a *app) *cobra.Command {
-	var dir string
+	var p place
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the backups in a folder by their manifests; their files are not read", Args: cobra.NoArgs,
+		Use: "list", Short: "List the backups in a folder or bucket by their manifests; their files are not read", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := backup.List(dir)
+			all, err := p.list(cmd.Context())
 			if err != nil {
 				return err
 			}
 			return showListed(a, cmd, all)
 		},
 	}
-	addDir(cmd, &dir)
+	p.add(cmd)
 	return cmd
 }
 
 func backupVerifyCommand(a *app) *cobra.Command {
-	var dir string
+	var p place
 	cmd := &cobra.Command{
 		Use: "verify [BACKUP …]", Short: "Read whole backups and check every byte; all of --dir if none is named. Fails if one is not sound",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var found []backup.Found
-			for _, path := range args {
-				found = append(found, backup.Found{Path: path})
-			}
-			if len(args) == 0 {
-				var err error
-				if found, err = backup.List(dir); err != nil {
-					return err
-				}
+			found, err := p.find(cmd.Context(), args)
+			if err != nil {
+				return err
 			}
 			if len(found) == 0 {
-				return fmt.Errorf("there is no backup in %s", dir)
+				return fmt.Errorf("there is no backup in %s", p.dir)
 			}
 			return verifyAll(cmd.Context(), a, cmd, found)
 		},
 	}
-	addDir(cmd, &dir)
+	p.add(cmd)
+	p.addIdentity(cmd)
 	return cmd
+}
+
+// find returns the backups that are named, or all if none is.
+func (p *place) find(ctx context.Context, locations []string) (found []backup.Found, err error) {
+	if len(locations) == 0 {
+		return p.list(ctx)
+	}
+	keys, err := p.keys()
+	if err != nil {
+		return nil, err
+	}
+	for _, location := range locations {
+		store, name, err := backup.Locate(location, keys)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, backup.Find(ctx, store, name))
+	}
+	return found, nil
 }
 
 func verifyAll(ctx context.Context, a *app, cmd *cobra.Command, found []backup.Found) error {
@@ -255,13 +304,13 @@ func verifyAll(ctx context.Context, a *app, cmd *cobra.Command, found []backup.F
 }
 
 func backupPruneCommand(a *app) *cobra.Command {
-	var dir string
+	var p place
 	var keep int
 	var within time.Duration
 	var dry bool
 	cmd := &cobra.Command{
 		Use: "prune", Short: "Remove old backups; the newest full one, and what a kept one needs, always stay",
-		Long: `Remove the backups in a folder that are old. Of each cluster the newest --keep full backups stay, and those younger than
+		Long: `Remove the backups in a folder or bucket that are old. Of each cluster the newest --keep full backups stay, and those younger than
 --keep-within; log backups stay as long as a full backup that they continue does. The newest full backup always stays. Unusable backups are not touched. What interrupted
 backups left behind goes too when it is older than a day.`,
 		Args: cobra.NoArgs,
@@ -269,22 +318,26 @@ backups left behind goes too when it is older than a day.`,
 			if err := required(keep >= 1 && within >= 0, "--keep must be at least 1 and --keep-within not negative"); err != nil {
 				return err
 			}
-			all, err := backup.List(dir)
+			store, err := p.open()
+			if err != nil {
+				return err
+			}
+			all, err := backup.List(cmd.Context(), store)
 			if err != nil {
 				return err
 			}
 			now := time.Now()
 			gone := backup.Prune(all, backup.Keep{Full: keep, Since: now.Add(-within)})
-			left, err := backup.Leftovers(dir, now.Add(-24*time.Hour))
+			left, err := store.Leftovers(cmd.Context(), now.Add(-24*time.Hour))
 			if err != nil {
 				return err
 			}
-			for _, path := range left {
-				gone = append(gone, backup.Found{Path: path, Err: errors.New("unfinished")})
+			for _, name := range left {
+				gone = append(gone, backup.Found{Path: store.Path(name), Name: name, Err: errors.New("unfinished")})
 			}
 			if !dry {
 				for _, f := range gone {
-					if err := backup.Remove(f.Path); err != nil {
+					if err := store.Remove(cmd.Context(), f.Name); err != nil {
 						return err
 					}
 				}
@@ -292,7 +345,7 @@ backups left behind goes too when it is older than a day.`,
 			return showListed(a, cmd, gone)
 		},
 	}
-	addDir(cmd, &dir)
+	p.add(cmd)
 	cmd.Flags().IntVar(&keep, "keep", 7, "how many full backups of each cluster stay")
 	cmd.Flags().DurationVar(&within, "keep-within", 0, "keep all that are younger than this, too")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only list what would be removed")

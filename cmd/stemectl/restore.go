@@ -36,6 +36,7 @@ const keptRefusals = 20
 
 func restoreCommand(a *app) *cobra.Command {
 	r := &restoring{app: a}
+	var from place
 	var toTime string
 	cmd := &cobra.Command{
 		Use: "restore BACKUP", Short: "Put what a backup holds into the log of the running cluster; it only adds",
@@ -51,11 +52,15 @@ A new cluster is made of a backup by 'stemedb restore' on stopped nodes instead.
 					return &usageError{fmt.Errorf("--to-time: %w", err)}
 				}
 			}
+			if r.request.Keys, err = from.keys(); err != nil {
+				return err
+			}
 			r.request.Path = args[0]
 			r.request.Progress = func(what string) { fmt.Fprintln(cmd.ErrOrStderr(), what) }
 			return r.run(cmd)
 		},
 	}
+	from.addIdentity(cmd)
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&r.withKeys, "with-keys", false, "add the API keys of the backup that the cluster does not know")
 	cmd.Flags().Uint64Var(&r.request.Target.Index, "to-index", 0, "the last log index to restore")

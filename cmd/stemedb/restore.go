@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -26,7 +25,7 @@ func restoreCommand() *cobra.Command {
 		Long: `Make the data directory of one stopped node of a backup: a new cluster of this node alone, with a new id. Takes the flags of
 'stemedb serve', of which it needs data-dir and the addresses that the node will have. The other nodes start with empty data directories and join.
 
-BACKUP is the folder of a backup. With --to-index or --to-time the log backups beside it are applied up to that point; of a log backup, the full
+BACKUP is the folder of a backup, or s3://BUCKET/PREFIX/NAME; an encrypted one needs --backup-age-identity-file. With --to-index or --to-time the log backups beside it are applied up to that point; of a log backup, the full
 one that it builds on is found beside it. Everything is read and checked before anything is written. The data directory must be empty; --force renames it. An
 interrupted restore leaves what was there before, or is recognised and must be run again.`,
 		Args: cobra.ExactArgs(1),
@@ -40,7 +39,7 @@ interrupted restore leaves what was there before, or is recognised and must be r
 					return fmt.Errorf("--to-time: %w", err)
 				}
 			}
-			r.Path = args[0]
+			r.Path, r.Keys = args[0], s.BackupKeys
 			r.Progress = func(what string) { fmt.Fprintln(cmd.ErrOrStderr(), what) }
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -103,16 +102,20 @@ without this one is not in it.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			made, m, err := node.BackupStopped(ctx, offline(cmd, s), output, logOnly)
+			store, err := backup.OpenStore(output, s.BackupKeys)
+			if err != nil {
+				return err
+			}
+			made, m, err := node.BackupStopped(ctx, offline(cmd, s), store, logOnly)
 			if err != nil {
 				return &codedError{exitError, err}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", filepath.Clean(made), m.Summary())
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", made, m.Summary())
 			return err
 		},
 	}
 	settings.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&output, "output", backup.DefaultFolder, "folder of backups")
+	cmd.Flags().StringVar(&output, "output", backup.DefaultFolder, "folder of backups, or s3://BUCKET/PREFIX")
 	cmd.Flags().BoolVar(&logOnly, "log-only", false, "only the log after the last backup in --output")
 	return cmd
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stemedb/stemedb/api"
 	v1 "github.com/stemedb/stemedb/api/v1"
+	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/internal/auditlog"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/internal/version"
@@ -80,6 +81,9 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return &codedError{exitError, err}
 	}
+	if err := p.openBackups(); err != nil {
+		return &codedError{exitUsage, err}
+	}
 	limits := newLimits(p.settings)
 	server, err := api.New(api.Config{
 		Version: version.Number(), AcceptV1: p.settings.AcceptV1, Logger: p.log, LogLevel: p.settings.LogLevel,
@@ -128,6 +132,15 @@ func (p *process) serve(ctx context.Context) error {
 		failure = errors.Join(failure, audit.Close())
 	}
 	return failure
+}
+
+// openBackups opens the store of scheduled backups, if there are to be some.
+func (p *process) openBackups() (err error) {
+	if p.settings.BackupURL == "" {
+		return nil
+	}
+	p.settings.Node.Backups.Store, err = backup.OpenStore(p.settings.BackupURL, p.settings.BackupKeys)
+	return err
 }
 
 // openAudit opens the audit of queries in the data directory; nil if it is

@@ -99,7 +99,7 @@ func TestKilledBackupIsNone(t *testing.T) {
 	}
 	sound := func(what string, delay time.Duration) {
 		t.Helper()
-		all, err := backup.List(dir)
+		all, err := backup.List(t.Context(), backup.Folder(dir))
 		c.do(err)
 		for _, f := range all {
 			if _, err := backup.Verify(f.FS()); err != nil {

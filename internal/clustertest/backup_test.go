@@ -291,7 +291,7 @@ func TestBackupOfAStoppedNode(t *testing.T) {
 	if output, exit := offline(c, n, "backup", "--output", dir, "--log-only"); exit != 0 {
 		t.Fatalf("log backup: exit code %d, %s", exit, output)
 	}
-	all, err := backup.List(dir)
+	all, err := backup.List(t.Context(), backup.Folder(dir))
 	c.do(err)
 	if len(all) != 3 {
 		t.Fatalf("backups: %v", all)
@@ -441,7 +441,7 @@ func TestBackupScripts(t *testing.T) {
 			t.Errorf("%v: exit code %d, %s", args, exit, output)
 		}
 	}
-	all, err := backup.List(filepath.Join(c.Dir, backup.DefaultFolder))
+	all, err := backup.List(t.Context(), backup.Folder(filepath.Join(c.Dir, backup.DefaultFolder)))
 	c.do(err)
 	if len(all) != 3 {
 		t.Fatalf("backups: %v", all)

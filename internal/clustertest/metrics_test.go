@@ -23,6 +23,7 @@ import (
 
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/client"
 )
 
@@ -38,6 +39,11 @@ var constants = map[string]string{
 	"stemedb_build_info":      "one build",
 	"stemedb_disk_size_bytes": "one file system",
 	"stemedb_command_format":  "every node understands the same from the start",
+
+	"stemedb_backup_interval_seconds":               "a setting",
+	"stemedb_backup_last_success_timestamp_seconds": "one backup is taken, which may be before the first scrape; TestScheduledBackups moves it",
+	"stemedb_backup_size_bytes":                     "as above",
+	"stemedb_backup_failures_total":                 "none fails; TestScheduledBackupsThatFail moves it",
 }
 
 // unusual are what Prometheus's linter has against names that are what they are.
@@ -73,6 +79,7 @@ func TestMetrics(t *testing.T) {
 		"trust-interval": "1h", "truth-interval": "1h", // so that only the test writes
 		"raft-heartbeat-timeout": "2s", "raft-election-timeout": "2s", // no election but those of the test
 		"http-max-connections": strconv.Itoa(maxConnections), "memtable-bytes": "1048576",
+		"backup-url": filepath.Join(t.TempDir(), "backups"),
 	} {
 		settings[name] = value
 	}
@@ -93,7 +100,7 @@ func TestMetrics(t *testing.T) {
 		name string
 		run  func()
 	}{
-		{"writes", m.writes}, {"reads", m.reads}, {"defence", m.defence}, {"limits", m.limits}, {"labels", m.labels},
+		{"backup", func() { m.backup(settings["backup-url"]) }}, {"writes", m.writes}, {"reads", m.reads}, {"defence", m.defence}, {"limits", m.limits}, {"labels", m.labels},
 		{"connections", m.connections}, {"disk", m.disk}, {"certificate", m.certificate}, {"convergence", m.convergence},
 		{"reports", m.reports}, {"pause", m.pause}, {"leader", m.leader}, {"membership", m.membership}, {"death", m.death},
 		{"damage", m.damage},
@@ -515,6 +522,24 @@ func (m *metering) connections() {
 	dial("")
 	dial("")
 	m.shows(n, "stemedb_http_connections", 3)
+}
+
+// backup compares what the leader says of the backup that it takes at its start
+// with the backup.
+func (m *metering) backup(dir string) {
+	var all []backup.Found
+	m.WaitFor("a backup", func() bool { all = m.backups(dir); return len(all) == 1 })
+	leader, taken := m.Leader(), all[0].Metadata
+	m.shows(leader, "stemedb_backup_last_success_timestamp_seconds", float64(taken.Timestamp.Unix()))
+	m.shows(leader, "stemedb_backup_size_bytes", float64(taken.TotalBytes))
+	before := time.Since(taken.Timestamp)
+	if age := m.scrape(leader).Values["stemedb_backup_age_seconds"]; age < before.Seconds() || age > time.Since(taken.Timestamp).Seconds() {
+		m.t.Errorf("the backup is between %v and %v old, the leader says %v s", before, time.Since(taken.Timestamp), age)
+	}
+	for _, n := range m.Nodes {
+		m.shows(n, "stemedb_backup_interval_seconds", (24 * time.Hour).Seconds())
+		m.shows(n, "stemedb_backup_failures_total", 0)
+	}
 }
 
 // disk compares sizes with what the file system says.

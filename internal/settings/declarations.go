@@ -21,6 +21,7 @@ func All() []Setting {
 	all = append(all, trustSettings()...)
 	all = append(all, logSettings()...)
 	all = append(all, raftSettings(d)...)
+	all = append(all, backupSettings(d)...)
 	all = append(all, limitSettings(d)...)
 	return all
 }
@@ -45,7 +46,7 @@ func placeSettings(d node.Config) []Setting {
 		{Name: "bootstrap-expect", Kind: Number, set: setBootstrapExpect,
 			Help: "How many nodes form a new cluster, once that many see each other and none has state. 0: never form one, only join. Default: 1 without join, else 0. Ignored by a node that has state or finds a cluster, so that one command line serves first start, restart and scaling up."},
 		{Name: "restore-from", Kind: Path, set: text(func(s *Server) *string { return &s.Node.RestoreFrom }),
-			Help: "Folder of a backup that the first start restores, as a new cluster of this node alone, which the others join (docs/backup.md). Set it on one node only. Ignored by a node that has data or finds a cluster."},
+			Help: "Backup, a folder or s3://BUCKET/PREFIX/NAME, that the first start restores, as a new cluster of this node alone, which the others join (docs/backup.md). Set it on one node only. Ignored by a node that has data or finds a cluster."},
 		{Name: "non-voter", Default: "false", Kind: Boolean, set: boolean(func(s *Server) *bool { return &s.Node.NonVoter }),
 			Help: "Makes the node a read replica for good: it holds all data and serves reads, passes writes on, and never votes."},
 		{Name: "autopilot-stabilization-time", Default: d.Stabilization.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Stabilization }),
@@ -218,6 +219,30 @@ func raftSettings(d node.Config) []Setting {
 	}
 }
 
+func backupSettings(d node.Config) []Setting {
+	return []Setting{
+		{Name: "backup-url", Kind: Text, set: text(func(s *Server) *string { return &s.BackupURL }),
+			Help: "Where the leader puts full backups by itself: the path of a folder, or `s3://BUCKET/PREFIX` (docs/backup.md). The same on every node. Of S3 the endpoint, region and credentials come from the usual variables (`AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, …). Default: none are taken."},
+		{Name: "backup-interval", Default: d.Backups.Interval.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Backups.Interval }),
+			Help: "How often it takes one, unless nothing has changed since the last one."},
+		{Name: "backup-keep", Default: strconv.Itoa(d.Backups.Keep), Kind: Number,
+			set:  func(s *Server, v string) (err error) { s.Node.Backups.Keep, err = strconv.Atoi(v); return err },
+			Help: "Full backups of this cluster that stay there; older ones are removed after each new one."},
+		{Name: "backup-keep-within", Default: d.Backups.KeepWithin.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.Backups.KeepWithin }),
+			Help: "For how long every backup stays, however many there are."},
+		{Name: "backup-age-recipients", Kind: List, set: list(func(s *Server) *[]string { return &s.backupRecipients }),
+			Help: "Comma-separated age recipients (age1…) that these backups are encrypted for: who has the key of one of them can read them, the nodes cannot. Default: they are not encrypted."},
+		{Name: "backup-age-identity-file", Kind: Path, set: text(func(s *Server) *string { return &s.backupIdentityFile }),
+			Help: "File with the age identities (AGE-SECRET-KEY-1…) that open an encrypted backup, for restore-from and `stemedb restore`."},
+		{Name: "backup-rate", Default: strconv.FormatInt(d.BackupRate, 10), Kind: Bytes,
+			set: func(s *Server, v string) (err error) {
+				s.Node.BackupRate, err = strconv.ParseInt(v, 10, 64)
+				return err
+			},
+			Help: "How much of its state or log a running node takes into a backup in a second, so that writers need not wait. 0: no bound."},
+	}
+}
+
 func limitSettings(d node.Config) []Setting {
 	return []Setting{
 		{Name: "write-timeout", Default: d.WriteTimeout.String(), Kind: Duration, set: duration(func(s *Server) *time.Duration { return &s.Node.WriteTimeout }),
@@ -233,12 +258,6 @@ func limitSettings(d node.Config) []Setting {
 		{Name: "max-queued-claims", Default: strconv.Itoa(d.MaxQueuedClaims), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.MaxQueuedClaims, err = strconv.Atoi(v); return err },
 			Help: "Claims that may wait for a log entry on this node; more are refused as overload."},
-		{Name: "backup-rate", Default: strconv.FormatInt(d.BackupRate, 10), Kind: Bytes,
-			set: func(s *Server, v string) (err error) {
-				s.Node.BackupRate, err = strconv.ParseInt(v, 10, 64)
-				return err
-			},
-			Help: "How much of its state or log a running node takes into a backup in a second, so that writers need not wait. 0: no bound."},
 		{Name: "cache-bytes", Default: strconv.FormatInt(d.CacheBytes, 10), Kind: Bytes,
 			set: func(s *Server, v string) (err error) {
 				s.Node.CacheBytes, err = strconv.ParseInt(v, 10, 64)

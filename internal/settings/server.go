@@ -19,6 +19,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stemedb/stemedb/auth"
+	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/defense"
 	"github.com/stemedb/stemedb/internal/certs"
 	"github.com/stemedb/stemedb/internal/otlp"
@@ -78,10 +79,17 @@ type Server struct {
 	HTTPTLSCert     string
 	HTTPTLSKey      string
 
+	// BackupURL is where scheduled backups go, "" if none are taken; BackupKeys are
+	// what backups are encrypted for and opened with.
+	BackupURL  string
+	BackupKeys backup.Keys
+
 	// Meter, Admission and Breakers switch the limits on.
 	Meter, Admission, Breakers bool
 
 	otlpHeaders, otlpHeadersFile string
+	backupRecipients             []string
+	backupIdentityFile           string
 
 	bootstrapByJoin            bool
 	meter, admission, breakers *bool
@@ -135,6 +143,9 @@ func (s *Server) finish() error {
 	add(s.loadRootAPIKey())
 	add(s.loadPatterns())
 	add(s.loadOTLPHeaders())
+	s.BackupKeys, err = backup.ParseKeys(s.backupRecipients, s.backupIdentityFile)
+	add(err)
+	s.Node.RestoreKeys = s.BackupKeys
 	if _, _, err := net.SplitHostPort(s.HTTPAddr); err != nil {
 		add(fmt.Errorf("http-addr %q is not host:port: %w", s.HTTPAddr, err))
 	}
