@@ -202,7 +202,7 @@ func TestKilledUpload(t *testing.T) {
 	}
 	c.do(n.Start())
 	c.WaitReady()
-	newest := c.waitBackup(url, uint64(c.Status(n).AssertionsCount))
+	newest := c.waitBackup(url, c.Status(n).AssertionsCount)
 	if _, err := backup.Verify(newest.FS()); err != nil {
 		t.Errorf("the backup after that: %v", err)
 	}
