@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"path"
@@ -58,7 +59,7 @@ func openBucket(location string) (*bucket, error) {
 		return nil, fmt.Errorf("the endpoint %q in AWS_ENDPOINT_URL is no base URL: give https://HOST:PORT", u.Redacted())
 	}
 	chain := credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}})
-	if got, err := chain.Get(); err != nil || got.AccessKeyID == "" {
+	if got, err := chain.GetWithContext(&credentials.CredContext{Client: http.DefaultClient}); err != nil || got.AccessKeyID == "" {
 		return nil, errors.Join(errors.New("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE"), err)
 	}
 	client, err := minio.New(u.Host, &minio.Options{

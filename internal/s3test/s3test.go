@@ -59,7 +59,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "s3test-") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "s3test-") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func Start(t testing.TB) *Server {
 		proxy.Close()
 		err := cmd.Process.Kill()
 		if !errors.Is(err, os.ErrProcessDone) {
-			<-ended
+			_ = <-ended // it was killed
 		}
 		if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 			t.Errorf("end the S3 server: %v\n%s", err, output.String())
