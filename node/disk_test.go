@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -131,6 +133,9 @@ func TestALeaderWhoseDiskHangsOrFailsIsSucceeded(t *testing.T) {
 			if ready || !errors.Is(ill.DiskTrouble(), ErrDisk) {
 				t.Errorf("the node is ready (%v), its disk: %v", ready, ill.DiskTrouble())
 			}
+			if h := ill.Health(); h.Leader == ill.id || h.Role == "leader" || ill.Cluster().Leader == ill.id {
+				t.Errorf("the node takes itself for the leader: %+v", h)
+			}
 			c.seen(ill, gossip.DiskUnavailable)
 			ill.standIn(t.Context(), raft.Server{ID: "nobody"}, nil) // it stands for no election
 			if ill.raft.State() == raft.Leader {
@@ -164,11 +169,23 @@ func TestALeaderWithLittleSpaceHandsOver(t *testing.T) {
 	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "transfer", NodeID: low.id}); !errors.Is(err, ErrMembership) {
 		t.Errorf("a transfer to a node with little space: %v, want ErrMembership", err)
 	}
-	for range 2 { // whoever leads, the heir is the one with space
-		heir, found := leader.heir()
-		if !found || string(heir.ID) == low.id {
-			t.Errorf("the heir is %s", heir.ID)
+	for _, n := range c.nodes { // whoever leads, the heir is one with space
+		heir, found := n.heir()
+		if !found || string(heir.ID) == low.id || string(heir.ID) == n.id {
+			t.Errorf("the heir of %s is %s", n.id, heir.ID)
 		}
+	}
+	if _, err := leader.promote(t.Context(), MemberRequest{NodeID: low.id}); err != nil {
+		t.Errorf("a promotion of what is a voter: %v", err)
+	}
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "demote", NodeID: low.id}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "promote", NodeID: low.id}); !errors.Is(err, ErrMembership) || !strings.Contains(err.Error(), "the disk of "+low.id+" is low") {
+		t.Errorf("a promotion of a node with little space: %v, want ErrMembership", err)
+	}
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "promote", NodeID: low.id, Force: true}); err != nil {
+		t.Errorf("a forced promotion: %v", err)
 	}
 
 	// With two of three low, what is written could soon not be committed any more.
@@ -188,6 +205,25 @@ func TestALeaderWithLittleSpaceHandsOver(t *testing.T) {
 	if _, err := low.Write(t.Context(), Caller{}, &assertion.Clock{}); err != nil {
 		t.Errorf("what must be possible: %v", err)
 	}
+	// So it is under a load of claims, which the leader refuses in the same moment.
+	loaded, unload := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for i := range 8 {
+		load.Go(func() {
+			for loaded.Err() == nil {
+				if _, err := low.Write(loaded, Caller{}, claim(t, 300+i)); err == nil {
+					t.Error("a claim was taken")
+				}
+			}
+		})
+	}
+	for range 50 {
+		if _, err := low.Write(t.Context(), Caller{}, &assertion.Clock{}); err != nil {
+			t.Errorf("what must be possible, under load: %v", err)
+		}
+	}
+	unload()
+	load.Wait()
 	mustHold(t, low, Consistency{}, nil)
 	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "demote", NodeID: second.id}); err != nil {
 		t.Errorf("a change of the membership: %v", err)
@@ -213,6 +249,100 @@ func TestASingleNodeWithLittleSpaceRefusesWrites(t *testing.T) {
 	mustHold(t, n, Consistency{}, hashes)
 	if r := n.Ready(t.Context()); !r.Ready {
 		t.Errorf("a node that can be read is not ready: %+v", r.Checks)
+	}
+}
+
+// A voter whose disk hangs and another that is low leave one with room of three:
+// every commit would need the low one. A voter that is merely away is no reason.
+func TestAVoterThatIsAwayLeavesNoRoomBesideOneThatIsLow(t *testing.T) {
+	c, disks := startOnDisks(t, 3)
+	leader := c.leader()
+	var others []*Node
+	for _, n := range c.nodes {
+		if n != leader {
+			others = append(others, n)
+		}
+	}
+	release := disks[c.place(others[0])].hang()
+	defer release()
+	c.seen(others[0], gossip.DiskUnavailable)
+	write(t, leader, 0, 5)
+	families := gathered(t, leader)
+	if families["stemedb_cluster_voters_alive"] != 2 || families["stemedb_cluster_is_leader"] != 1 || families["stemedb_disk_writes_refused"] != 0 {
+		t.Errorf("the leader's metrics while another's disk hangs: %v", families)
+	}
+
+	disks[c.place(others[1])].free.Store(minFree - 1)
+	waitFor(t, func() bool {
+		_, err := leader.Write(t.Context(), Caller{}, claim(t, 100))
+		return errors.Is(err, ErrDiskSpace)
+	})
+	if families := gathered(t, leader); families["stemedb_disk_writes_refused"] != 1 || families["stemedb_disk_low"] != 0 {
+		t.Errorf("the leader's metrics while it refuses writes: %v", families)
+	}
+	release()
+	waitFor(t, func() bool {
+		_, err := leader.Write(t.Context(), Caller{}, claim(t, 101))
+		return err == nil
+	})
+}
+
+// gathered are the values of a node's own gauges without labels.
+func gathered(t *testing.T, n *Node) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(n)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		if m := f.GetMetric(); len(m) == 1 && m[0].GetGauge() != nil {
+			values[f.GetName()] = m[0].GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+// A leader that is low takes writes only for as long as it has a hope to hand over.
+func TestALeaderThatCannotHandOverRefusesWrites(t *testing.T) {
+	c, _ := startOnDisks(t, 3)
+	leader := c.leader()
+	waitFor(t, func() bool { _, found := leader.heir(); return found })
+	low := diskView{low: true}
+	for failures := range maxHandOvers + 1 {
+		_, handOver, refusal := leader.judgeSpace(low, failures)
+		if errors.Is(refusal, ErrDiskSpace) != (failures == maxHandOvers) || !handOver {
+			t.Errorf("after %d attempts in vain: %v, it tries again: %v", failures, refusal, handOver)
+		}
+	}
+}
+
+func TestWhatIsWrittenWithoutSpace(t *testing.T) {
+	record := func(e assertion.Entry) []byte {
+		b, err := assertion.AppendEntry(nil, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	admitted := func(e assertion.Entry) *assertion.Admitted {
+		return &assertion.Admitted{Entry: e, Admission: assertion.Admission{Authority: "root"}}
+	}
+	small := []assertion.Entry{&assertion.Clock{}, &assertion.SourceStatus{}, &assertion.Decision{}, &assertion.APIKey{}}
+	for _, e := range small {
+		if !exempt([][]byte{record(e)}) || !exempt([][]byte{record(admitted(e)), record(e)}) {
+			t.Errorf("a %s is refused", e.Kind())
+		}
+		if exempt([][]byte{record(e), record(claim(t, 1))}) {
+			t.Errorf("a claim is written beside a %s", e.Kind())
+		}
+	}
+	for _, refused := range [][]byte{nil, record(claim(t, 1)), record(admitted(claim(t, 1))), {byte(assertion.KindAdmitted), 1}} {
+		if exempt([][]byte{refused}) {
+			t.Errorf("%x is written", refused)
+		}
 	}
 }
 

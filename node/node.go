@@ -290,7 +290,19 @@ func (n *Node) storedClusterID() string {
 // unixNow is the clock of commands: whole unix seconds.
 func (n *Node) unixNow() uint64 { return uint64(max(n.cfg.Now().Unix(), 0)) }
 
-func (n *Node) leads() bool { return n.raft.State() == raft.Leader }
+// leads tells whether this node leads and can: raft does not notice that its disk
+// is in trouble, and goes on to call itself leader when the others have another.
+func (n *Node) leads() bool { return n.raft.State() == raft.Leader && n.disk.err() == nil }
+
+// knownLeader is the leader as this node knows it, "" if it knows none: itself only
+// while its disk lets it lead.
+func (n *Node) knownLeader() string {
+	_, leader := n.raft.LeaderWithID()
+	if string(leader) == n.id && n.disk.err() != nil {
+		return ""
+	}
+	return string(leader)
+}
 
 // fail records the first fatal error. The process should end: a node whose
 // state is in doubt serves nothing.

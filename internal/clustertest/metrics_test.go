@@ -38,6 +38,13 @@ var constants = map[string]string{
 	"stemedb_build_info":      "one build",
 	"stemedb_disk_size_bytes": "one file system",
 	"stemedb_command_format":  "every node understands the same from the start",
+	// TestDisks moves what the trouble of a disk moves.
+	"stemedb_disk_low":                   "there is space",
+	"stemedb_disk_writes_refused":        "there is space",
+	"stemedb_disk_min_free_bytes":        "a setting",
+	"stemedb_disk_unavailable":           "the disk is well",
+	"stemedb_disk_troubles_total":        "the disk is well",
+	"stemedb_disk_write_waiting_seconds": "a scrape may never meet a write",
 }
 
 // unusual are what Prometheus's linter has against names that are what they are.
