@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.etcd.io/bbolt"
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -346,21 +348,78 @@ func TestWhatIsWrittenWithoutSpace(t *testing.T) {
 	}
 }
 
-// A node that stops while its disk hangs ends, and says what it left.
+// A node that stops while its disk hangs ends, and says what it left. The disk
+// begins to hang just before the stop, so that nothing has noticed it yet; raft's
+// main goroutine waits for it.
 func TestAStopDoesNotWaitForADiskThatHangs(t *testing.T) {
-	c, disks := startOnDisks(t, 1)
-	n := c.nodes[0]
-	release := disks[0].hang()
-	waitFor(t, func() bool { return n.disk.err() != nil })
-	c.nodes[0] = nil
+	c, disks := startOnDisks(t, 3)
+	leader := c.leader()
+	place := (c.place(leader) + 1) % len(c.nodes)
+	n := c.nodes[place]
+	write(t, leader, 0, 1)
+	log := reflect.ValueOf(n.logs.BoltStore).Elem().FieldByName("conn")
+	held, err := (*bbolt.DB)(log.UnsafePointer()).Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := disks[place].hang()
+	write(t, leader, 1, 1)
+	waitFor(t, func() bool {
+		n.disk.mu.Lock()
+		defer n.disk.mu.Unlock()
+		for op := range n.disk.writes {
+			if op.what == logWrite {
+				return true
+			}
+		}
+		return false
+	})
+	c.nodes[place] = nil
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := n.Stop(ctx); !errors.Is(err, ErrDisk) {
 		t.Errorf("the stop: %v, want ErrDisk", err)
 	}
-	release()
-	n.disk.parts.Wait()
-	if err := errors.Join(n.raftNet.Close(), n.transport.Close(), n.fsm.Close(), n.logs.Close(), n.lock.Close()); err != nil {
+	if err := held.Rollback(); err != nil {
 		t.Error(err)
+	}
+	release()
+	waitFor(t, func() bool { // what was left goes on to the end
+		lock, err := lockDataDir(&n.cfg)
+		return err == nil && lock.Close() == nil
+	})
+}
+
+// A stop on a disk that refuses writes repeats them for a while only, and then
+// closes all.
+func TestAStopOnAFullDiskEnds(t *testing.T) {
+	c, disks := startOnDisks(t, 1)
+	n := c.nodes[0]
+	disks[0].set(nil, true)
+	waitFor(t, func() bool { return n.disk.err() != nil })
+	refused := make(chan error, 1)
+	n.loops.Go(func() { refused <- n.disk.run("a write", func() error { return syscall.ENOSPC }) })
+	c.nodes[0] = nil
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		t.Errorf("the stop: %v", err)
+	}
+	if err := <-refused; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the refused write ends with %v", err)
+	}
+}
+
+// A leader whose disk hangs unnoticed has raft's main goroutine wait: nothing takes
+// the request to hand over. The requests under way keep the rest of the time.
+func TestALeaderWhoseDiskHangsPreparesItsStopAtOnce(t *testing.T) {
+	c, disks := startOnDisks(t, 3)
+	n := c.leader()
+	release := disks[c.place(n)].hang()
+	defer release()
+	waitFor(t, func() bool { return n.disk.err() != nil })
+	n.PrepareStop(t.Context()) // which has no end of its own
+	if !n.stopping.Load() {
+		t.Error("it is not stopping")
 	}
 }

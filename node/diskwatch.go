@@ -155,19 +155,6 @@ func (w *diskWatch) stopped() bool {
 	}
 }
 
-// wait waits for the goroutines of the watch after stop, at most until limit
-// ends; false if one hangs.
-func (w *diskWatch) wait(limit <-chan time.Time) bool {
-	done := make(chan struct{})
-	go func() { w.parts.Wait(); close(done) }()
-	select {
-	case <-done:
-		return true
-	case <-limit:
-		return false
-	}
-}
-
 func (w *diskWatch) begin(what string) *diskWrite {
 	op := &diskWrite{what: what, since: w.now()}
 	w.mu.Lock()
