@@ -357,32 +357,17 @@ func TestAStopDoesNotWaitForADiskThatHangs(t *testing.T) {
 	place := (c.place(leader) + 1) % len(c.nodes)
 	n := c.nodes[place]
 	write(t, leader, 0, 1)
-	log := reflect.ValueOf(n.logs.BoltStore).Elem().FieldByName("conn")
-	held, err := (*bbolt.DB)(log.UnsafePointer()).Begin(true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	letLog := holdLog(t, n)
 	release := disks[place].hang()
 	write(t, leader, 1, 1)
-	waitFor(t, func() bool {
-		n.disk.mu.Lock()
-		defer n.disk.mu.Unlock()
-		for op := range n.disk.writes {
-			if op.what == logWrite {
-				return true
-			}
-		}
-		return false
-	})
+	waitFor(t, n.waitsForLog)
 	c.nodes[place] = nil
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := n.Stop(ctx); !errors.Is(err, ErrDisk) {
 		t.Errorf("the stop: %v, want ErrDisk", err)
 	}
-	if err := held.Rollback(); err != nil {
-		t.Error(err)
-	}
+	letLog()
 	release()
 	waitFor(t, func() bool { // what was left goes on to the end
 		lock, err := lockDataDir(&n.cfg)
@@ -411,15 +396,51 @@ func TestAStopOnAFullDiskEnds(t *testing.T) {
 }
 
 // A leader whose disk hangs unnoticed has raft's main goroutine wait: nothing takes
-// the request to hand over. The requests under way keep the rest of the time.
-func TestALeaderWhoseDiskHangsPreparesItsStopAtOnce(t *testing.T) {
-	c, disks := startOnDisks(t, 3)
+// the request to hand over.
+func TestALeaderWhoseDiskHangsPreparesItsStopAllTheSame(t *testing.T) {
+	c, _ := startOnDisks(t, 3)
 	n := c.leader()
-	release := disks[c.place(n)].hang()
-	defer release()
-	waitFor(t, func() bool { return n.disk.err() != nil })
+	letLog := holdLog(t, n)
+	defer letLog()
+	lost, abandon := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if _, err := n.Write(lost, Caller{}, claim(t, 1)); err == nil {
+			t.Error("a write on a disk that hangs went well")
+		}
+	})
+	waitFor(t, n.waitsForLog)
 	n.PrepareStop(t.Context()) // which has no end of its own
 	if !n.stopping.Load() {
 		t.Error("it is not stopping")
 	}
+	abandon()
+	writing.Wait()
+}
+
+// holdLog makes writes to a node's raft log wait until the returned function.
+func holdLog(t *testing.T, n *Node) (let func()) {
+	t.Helper()
+	log := reflect.ValueOf(n.logs.BoltStore).Elem().FieldByName("conn")
+	held, err := (*bbolt.DB)(log.UnsafePointer()).Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sync.OnceFunc(func() {
+		if err := held.Rollback(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// waitsForLog tells whether a write to the raft log is under way.
+func (n *Node) waitsForLog() bool {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	for op := range n.disk.writes {
+		if op.what == logWrite {
+			return true
+		}
+	}
+	return false
 }

@@ -117,7 +117,7 @@ func (n *Node) open() (err error) {
 	if interruptedRestore(cfg) {
 		return fmt.Errorf("%w: run it again; or empty %s to start anew", ErrInterruptedRestore, cfg.DataDir)
 	}
-	if err := probeDisk(cfg.probePath(), probeBytes); err != nil {
+	if err := probeDisk(cfg.probePath(), provingBytes); err != nil {
 		return fmt.Errorf("the disk of the data directory cannot be written: make space, or mend it: %w", err)
 	}
 	who, err := resolveIdentity(cfg)
@@ -197,6 +197,7 @@ func (n *Node) startRaft() error {
 	}
 	network := n.transport.RaftTransport(conf.Logger)
 	n.raftNet = network
+	n.disk.start() // raft may write its term before it has started
 	n.raft, err = raft.NewRaft(conf, n.stateMachine(), cached, n.logs, n.fsm.SnapshotStore(), network)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
@@ -237,7 +238,6 @@ func (n *Node) startSync() (err error) {
 
 // run starts the loops of a node that is open.
 func (n *Node) run() {
-	n.disk.start()
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.watchSpace)
 	n.loops.Go(n.succeedLeader)

@@ -38,7 +38,7 @@ var constants = map[string]string{
 	"stemedb_build_info":      "one build",
 	"stemedb_disk_size_bytes": "one file system",
 	"stemedb_command_format":  "every node understands the same from the start",
-	// TestDisks moves what the trouble of a disk moves.
+	// The tests of node and TestADiskThatHangsOrIsFull move what the trouble of a disk moves.
 	"stemedb_disk_low":                   "there is space",
 	"stemedb_disk_writes_refused":        "there is space",
 	"stemedb_disk_min_free_bytes":        "a setting",
