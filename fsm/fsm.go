@@ -388,8 +388,11 @@ func (f *FSM) Restore(source io.ReadCloser) error {
 		return errors.Join(fmt.Errorf("restore a snapshot: %w", err), fresh.Close(), f.options.FS.RemoveAll(dir))
 	}
 	if err := f.databases.writeCurrent(number); err != nil {
-		f.fail(err) // which of the two is live is not known any more
-		return errors.Join(err, fresh.Close())
+		if live, found, unknown := f.databases.readCurrent(); unknown != nil || !found || live != f.databases.number {
+			f.fail(err) // which of the two is live is not known any more
+			return errors.Join(err, fresh.Close())
+		}
+		return errors.Join(fmt.Errorf("restore a snapshot: %w", err), fresh.Close(), f.options.FS.RemoveAll(dir))
 	}
 	f.databases.number = number
 	f.mu.Lock()

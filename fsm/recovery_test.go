@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/stemedb/stemedb/index"
 )
@@ -300,6 +303,40 @@ func TestRestoreOfDamagedTablesKeepsTheState(t *testing.T) {
 		t.Errorf("state %+v (%v), want %+v", outlineOf(f), f.Failed(), before)
 	}
 	feed(t, f, testLog(t, 20), 3)
+}
+
+// A full disk that refuses to write CURRENT fails the restore, and not the node:
+// the state before goes on being served, and the restore can be repeated.
+func TestARestoreOnAFullDiskCanBeRepeated(t *testing.T) {
+	leader := mustOpen(t, "leader", small(vfs.NewMem()))
+	defer mustClose(t, leader)
+	feed(t, leader, testLog(t, 60), 10)
+	meta, stream := streamOf(t, leader)
+	var full atomic.Bool
+	disk := vfs.NewMem()
+	f := mustOpen(t, "node", small(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && strings.HasSuffix(op.Path, currentName+tmpSuffix) {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))))
+	defer mustClose(t, f)
+	feed(t, f, testLog(t, 10), 3)
+	before := outlineOf(f)
+	full.Store(true)
+	if err := install(f, meta, stream); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the restore on a full disk: %v", err)
+	}
+	if outlineOf(f) != before || f.Failed() != nil {
+		t.Errorf("state %+v (%v), want %+v", outlineOf(f), f.Failed(), before)
+	}
+	full.Store(false)
+	if err := install(f, meta, stream); err != nil {
+		t.Fatal(err)
+	}
+	if outlineOf(f) != outlineOf(leader) {
+		t.Errorf("state %+v, want %+v", outlineOf(f), outlineOf(leader))
+	}
 }
 
 // hidden makes one's own snapshot look like another node's stream.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -53,6 +54,12 @@ type DB struct {
 	damage  atomic.Pointer[error]
 	once    sync.Once
 	writer  writer
+
+	background struct {
+		sync.Mutex
+		failures int       // since the index was opened
+		logged   time.Time // when one was logged last
+	}
 
 	mu     sync.Mutex
 	closed bool
@@ -114,7 +121,7 @@ func (d *DB) pebbleOptions() *pebble.Options {
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             pebbleLog{d.options.Logger},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { d.note(err) },
+			BackgroundError: d.backgroundFailed,
 			DataCorruption:  func(info pebble.DataCorruptionInfo) { d.note(fmt.Errorf("%w: %w", ErrCorrupt, info.Details)) },
 		},
 	}
@@ -210,6 +217,25 @@ func (d *DB) explain(err error) error {
 		return d.noteCorrupt(fmt.Errorf("%w: %w", ErrCorrupt, err))
 	}
 	return err
+}
+
+// backgroundLogPause is the pause between two log lines on what fails in the
+// background: Pebble repeats a flush at once.
+const backgroundLogPause = 10 * time.Second
+
+// backgroundFailed notes what a flush or compaction ended with. Damage is as it
+// is; all else, as a full disk, Pebble tries again.
+func (d *DB) backgroundFailed(err error) {
+	if errors.Is(d.explain(err), ErrCorrupt) {
+		return
+	}
+	d.background.Lock()
+	defer d.background.Unlock()
+	d.background.failures++
+	if now := time.Now(); now.Sub(d.background.logged) >= backgroundLogPause {
+		d.background.logged = now
+		d.options.Logger.Warn("the index was not written in the background, and is tried again", "failures", d.background.failures, "error", err)
+	}
 }
 
 func (d *DB) note(err error) { _ = d.explain(err) }

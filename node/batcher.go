@@ -28,6 +28,7 @@ type writeRequest struct {
 	bytes   int
 	done    chan writeReply // buffered: the batcher never waits for a reader
 	taken   bool            // guarded by batcher.mu: part of a group, out of the queue
+	exempt  bool            // written even if little space is free
 }
 
 type writeReply struct {
@@ -124,14 +125,16 @@ func (b *batcher) signal() {
 	}
 }
 
-// next takes the longest prefix of the queue that fits into one log entry.
+// next takes the longest prefix of the queue that fits into one log entry. What is
+// written even if little space is free goes by itself: a leader that refuses the
+// rest of a group refuses the group.
 func (b *batcher) next() (group []*writeRequest, closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	claims, bytes := 0, 0
 	for len(group) < len(b.queue) {
 		req := b.queue[len(group)]
-		if len(group) > 0 && (claims+len(req.records) > maxGroupClaims || bytes+req.bytes > maxGroupBytes) {
+		if len(group) > 0 && (claims+len(req.records) > maxGroupClaims || bytes+req.bytes > maxGroupBytes || req.exempt != group[0].exempt) {
 			break
 		}
 		req.taken = true
@@ -201,6 +204,9 @@ func chunk(caller Caller, parents []trace.SpanContext, records [][]byte) []*writ
 		}
 		current.records = append(current.records, record)
 		current.bytes += len(record)
+	}
+	for _, req := range requests {
+		req.exempt = exempt(req.records)
 	}
 	return requests
 }

@@ -122,6 +122,31 @@ func TestBatcherRespectsTheBoundsOfAnEntry(t *testing.T) {
 	}
 }
 
+// A leader that is low on space refuses a whole group for one claim in it.
+func TestBatcherKeepsApartWhatIsWrittenWithoutSpace(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	g := newGate()
+	b := newBatcher(1000, g.commit)
+	var wg sync.WaitGroup
+	wg.Go(func() { b.submit(t.Context(), request(1, 1, 1)) })
+	<-g.entered
+	for i, exempt := range []bool{false, false, true, true, false} {
+		req := request(byte(10*i), 1, 1)
+		req.exempt = exempt
+		wg.Go(func() { b.submit(t.Context(), req) })
+		waitFor(t, func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.queue) == i+1 })
+	}
+	g.release <- nil
+	for _, want := range []int{2, 2, 1} {
+		if group := <-g.entered; len(group) != want {
+			t.Errorf("a group of %d requests, want %d of one kind", len(group), want)
+		}
+		g.release <- nil
+	}
+	wg.Wait()
+	b.close()
+}
+
 func TestBatcherTellsQueuedFromInFlight(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	g := newGate()

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.etcd.io/bbolt"
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -131,6 +135,9 @@ func TestALeaderWhoseDiskHangsOrFailsIsSucceeded(t *testing.T) {
 			if ready || !errors.Is(ill.DiskTrouble(), ErrDisk) {
 				t.Errorf("the node is ready (%v), its disk: %v", ready, ill.DiskTrouble())
 			}
+			if h := ill.Health(); h.Leader == ill.id || h.Role == "leader" || ill.Cluster().Leader == ill.id {
+				t.Errorf("the node takes itself for the leader: %+v", h)
+			}
 			c.seen(ill, gossip.DiskUnavailable)
 			ill.standIn(t.Context(), raft.Server{ID: "nobody"}, nil) // it stands for no election
 			if ill.raft.State() == raft.Leader {
@@ -164,11 +171,23 @@ func TestALeaderWithLittleSpaceHandsOver(t *testing.T) {
 	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "transfer", NodeID: low.id}); !errors.Is(err, ErrMembership) {
 		t.Errorf("a transfer to a node with little space: %v, want ErrMembership", err)
 	}
-	for range 2 { // whoever leads, the heir is the one with space
-		heir, found := leader.heir()
-		if !found || string(heir.ID) == low.id {
-			t.Errorf("the heir is %s", heir.ID)
+	for _, n := range c.nodes { // whoever leads, the heir is one with space
+		heir, found := n.heir()
+		if !found || string(heir.ID) == low.id || string(heir.ID) == n.id {
+			t.Errorf("the heir of %s is %s", n.id, heir.ID)
 		}
+	}
+	if _, err := leader.promote(t.Context(), MemberRequest{NodeID: low.id}); err != nil {
+		t.Errorf("a promotion of what is a voter: %v", err)
+	}
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "demote", NodeID: low.id}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "promote", NodeID: low.id}); !errors.Is(err, ErrMembership) || !strings.Contains(err.Error(), "the disk of "+low.id+" is low") {
+		t.Errorf("a promotion of a node with little space: %v, want ErrMembership", err)
+	}
+	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "promote", NodeID: low.id, Force: true}); err != nil {
+		t.Errorf("a forced promotion: %v", err)
 	}
 
 	// With two of three low, what is written could soon not be committed any more.
@@ -188,6 +207,25 @@ func TestALeaderWithLittleSpaceHandsOver(t *testing.T) {
 	if _, err := low.Write(t.Context(), Caller{}, &assertion.Clock{}); err != nil {
 		t.Errorf("what must be possible: %v", err)
 	}
+	// So it is under a load of claims, which the leader refuses in the same moment.
+	loaded, unload := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	for i := range 8 {
+		load.Go(func() {
+			for loaded.Err() == nil {
+				if _, err := low.Write(loaded, Caller{}, claim(t, 300+i)); err == nil {
+					t.Error("a claim was taken")
+				}
+			}
+		})
+	}
+	for range 50 {
+		if _, err := low.Write(t.Context(), Caller{}, &assertion.Clock{}); err != nil {
+			t.Errorf("what must be possible, under load: %v", err)
+		}
+	}
+	unload()
+	load.Wait()
 	mustHold(t, low, Consistency{}, nil)
 	if _, err := leader.ChangeMembers(t.Context(), MemberRequest{Action: "demote", NodeID: second.id}); err != nil {
 		t.Errorf("a change of the membership: %v", err)
@@ -216,21 +254,193 @@ func TestASingleNodeWithLittleSpaceRefusesWrites(t *testing.T) {
 	}
 }
 
-// A node that stops while its disk hangs ends, and says what it left.
+// A voter whose disk hangs and another that is low leave one with room of three:
+// every commit would need the low one. A voter that is merely away is no reason.
+func TestAVoterThatIsAwayLeavesNoRoomBesideOneThatIsLow(t *testing.T) {
+	c, disks := startOnDisks(t, 3)
+	leader := c.leader()
+	var others []*Node
+	for _, n := range c.nodes {
+		if n != leader {
+			others = append(others, n)
+		}
+	}
+	release := disks[c.place(others[0])].hang()
+	defer release()
+	c.seen(others[0], gossip.DiskUnavailable)
+	write(t, leader, 0, 5)
+	families := gathered(t, leader)
+	if families["stemedb_cluster_voters_alive"] != 2 || families["stemedb_cluster_is_leader"] != 1 || families["stemedb_disk_writes_refused"] != 0 {
+		t.Errorf("the leader's metrics while another's disk hangs: %v", families)
+	}
+
+	disks[c.place(others[1])].free.Store(minFree - 1)
+	waitFor(t, func() bool {
+		_, err := leader.Write(t.Context(), Caller{}, claim(t, 100))
+		return errors.Is(err, ErrDiskSpace)
+	})
+	if families := gathered(t, leader); families["stemedb_disk_writes_refused"] != 1 || families["stemedb_disk_low"] != 0 {
+		t.Errorf("the leader's metrics while it refuses writes: %v", families)
+	}
+	release()
+	waitFor(t, func() bool {
+		_, err := leader.Write(t.Context(), Caller{}, claim(t, 101))
+		return err == nil
+	})
+}
+
+// gathered are the values of a node's own gauges without labels.
+func gathered(t *testing.T, n *Node) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(n)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		if m := f.GetMetric(); len(m) == 1 && m[0].GetGauge() != nil {
+			values[f.GetName()] = m[0].GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+// A leader that is low takes writes only for as long as it has a hope to hand over.
+func TestALeaderThatCannotHandOverRefusesWrites(t *testing.T) {
+	c, _ := startOnDisks(t, 3)
+	leader := c.leader()
+	waitFor(t, func() bool { _, found := leader.heir(); return found })
+	low := diskView{low: true}
+	for failures := range maxHandOvers + 1 {
+		_, handOver, refusal := leader.judgeSpace(low, failures)
+		if errors.Is(refusal, ErrDiskSpace) != (failures == maxHandOvers) || !handOver {
+			t.Errorf("after %d attempts in vain: %v, it tries again: %v", failures, refusal, handOver)
+		}
+	}
+}
+
+func TestWhatIsWrittenWithoutSpace(t *testing.T) {
+	record := func(e assertion.Entry) []byte {
+		b, err := assertion.AppendEntry(nil, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	admitted := func(e assertion.Entry) *assertion.Admitted {
+		return &assertion.Admitted{Entry: e, Admission: assertion.Admission{Authority: "root"}}
+	}
+	small := []assertion.Entry{&assertion.Clock{}, &assertion.SourceStatus{}, &assertion.Decision{}, &assertion.APIKey{}}
+	for _, e := range small {
+		if !exempt([][]byte{record(e)}) || !exempt([][]byte{record(admitted(e)), record(e)}) {
+			t.Errorf("a %s is refused", e.Kind())
+		}
+		if exempt([][]byte{record(e), record(claim(t, 1))}) {
+			t.Errorf("a claim is written beside a %s", e.Kind())
+		}
+	}
+	for _, refused := range [][]byte{nil, record(claim(t, 1)), record(admitted(claim(t, 1))), {byte(assertion.KindAdmitted), 1}} {
+		if exempt([][]byte{refused}) {
+			t.Errorf("%x is written", refused)
+		}
+	}
+}
+
+// A node that stops while its disk hangs ends, and says what it left. The disk
+// begins to hang just before the stop, so that nothing has noticed it yet; raft's
+// main goroutine waits for it.
 func TestAStopDoesNotWaitForADiskThatHangs(t *testing.T) {
-	c, disks := startOnDisks(t, 1)
-	n := c.nodes[0]
-	release := disks[0].hang()
-	waitFor(t, func() bool { return n.disk.err() != nil })
-	c.nodes[0] = nil
+	c, disks := startOnDisks(t, 3)
+	leader := c.leader()
+	place := (c.place(leader) + 1) % len(c.nodes)
+	n := c.nodes[place]
+	write(t, leader, 0, 1)
+	letLog := holdLog(t, n)
+	release := disks[place].hang()
+	write(t, leader, 1, 1)
+	waitFor(t, n.waitsForLog)
+	c.nodes[place] = nil
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := n.Stop(ctx); !errors.Is(err, ErrDisk) {
 		t.Errorf("the stop: %v, want ErrDisk", err)
 	}
+	letLog()
 	release()
-	n.disk.parts.Wait()
-	if err := errors.Join(n.raftNet.Close(), n.transport.Close(), n.fsm.Close(), n.logs.Close(), n.lock.Close()); err != nil {
-		t.Error(err)
+	waitFor(t, func() bool { // what was left goes on to the end
+		lock, err := lockDataDir(&n.cfg)
+		return err == nil && lock.Close() == nil
+	})
+}
+
+// A stop on a disk that refuses writes repeats them for a while only, and then
+// closes all.
+func TestAStopOnAFullDiskEnds(t *testing.T) {
+	c, disks := startOnDisks(t, 1)
+	n := c.nodes[0]
+	disks[0].set(nil, true)
+	waitFor(t, func() bool { return n.disk.err() != nil })
+	refused := make(chan error, 1)
+	n.loops.Go(func() { refused <- n.disk.run("a write", func() error { return syscall.ENOSPC }) })
+	c.nodes[0] = nil
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		t.Errorf("the stop: %v", err)
 	}
+	if err := <-refused; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the refused write ends with %v", err)
+	}
+}
+
+// A leader whose disk hangs unnoticed has raft's main goroutine wait: nothing takes
+// the request to hand over.
+func TestALeaderWhoseDiskHangsPreparesItsStopAllTheSame(t *testing.T) {
+	c, _ := startOnDisks(t, 3)
+	n := c.leader()
+	letLog := holdLog(t, n)
+	defer letLog()
+	lost, abandon := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if _, err := n.Write(lost, Caller{}, claim(t, 1)); err == nil {
+			t.Error("a write on a disk that hangs went well")
+		}
+	})
+	waitFor(t, n.waitsForLog)
+	n.PrepareStop(t.Context()) // which has no end of its own
+	if !n.stopping.Load() {
+		t.Error("it is not stopping")
+	}
+	abandon()
+	writing.Wait()
+}
+
+// holdLog makes writes to a node's raft log wait until the returned function.
+func holdLog(t *testing.T, n *Node) (let func()) {
+	t.Helper()
+	log := reflect.ValueOf(n.logs.BoltStore).Elem().FieldByName("conn")
+	held, err := (*bbolt.DB)(log.UnsafePointer()).Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sync.OnceFunc(func() {
+		if err := held.Rollback(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// waitsForLog tells whether a write to the raft log is under way.
+func (n *Node) waitsForLog() bool {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	for op := range n.disk.writes {
+		if op.what == logWrite {
+			return true
+		}
+	}
+	return false
 }

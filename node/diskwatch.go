@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/stemedb/stemedb/sync/gossip"
 )
@@ -36,8 +40,8 @@ const (
 // and a probe that began later has gone well. Beside that it knows how much space
 // is free.
 //
-// What the raft log writes passes through run, which repeats what the file system
-// refuses: for raft a disk that is full is one that takes long. So raft never
+// What the raft log writes passes through run, which repeats what fails, unless
+// the store itself says that it was asked for something wrong: for raft a disk that is full is one that takes long. So raft never
 // meets the errors after which it panics (its term cannot be saved) or forgets
 // where its log ends, and goes on by itself when there is space again.
 type diskWatch struct {
@@ -151,19 +155,6 @@ func (w *diskWatch) stopped() bool {
 	}
 }
 
-// wait waits for the goroutines of the watch after stop, at most until limit
-// ends; false if one hangs.
-func (w *diskWatch) wait(limit <-chan time.Time) bool {
-	done := make(chan struct{})
-	go func() { w.parts.Wait(); close(done) }()
-	select {
-	case <-done:
-		return true
-	case <-limit:
-		return false
-	}
-}
-
 func (w *diskWatch) begin(what string) *diskWrite {
 	op := &diskWrite{what: what, since: w.now()}
 	w.mu.Lock()
@@ -188,21 +179,33 @@ func (w *diskWatch) refused(op *diskWrite, err error) {
 
 // failure says why a write fails, without the place of the file: clients read it.
 func failure(op *diskWrite, err error) error {
-	if at := (*fs.PathError)(nil); errors.As(err, &at) {
-		err = fmt.Errorf("%s: %w", at.Op, at.Err)
+	var path *fs.PathError
+	var link *os.LinkError
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &path):
+		err = fmt.Errorf("%s: %w", path.Op, path.Err)
+	case errors.As(err, &link):
+		err = fmt.Errorf("%s: %w", link.Op, link.Err)
+	case !errors.As(err, &number): // bbolt's text around that of a PathError: what was done, and why not
+		parts := strings.Split(err.Error(), ": ")
+		if len(parts) > 1 {
+			parts = []string{parts[0], parts[len(parts)-1]}
+		}
+		err = errors.New(strings.Join(parts, ": "))
 	}
 	return fmt.Errorf("%s fails: %w", op.what, err)
 }
 
-// run makes a write. While the file system refuses it, it is repeated after each
-// probe that went well, until stop. The error is that of the last attempt.
+// run makes a write. While it fails by the disk, it is repeated after each probe
+// that went well, until stop. The error is that of the last attempt.
 func (w *diskWatch) run(what string, write func() error) error {
 	op := w.begin(what)
 	defer w.end(op)
 	for {
 		proved := w.probes.changed()
 		err := write()
-		if err == nil || !w.armed.Load() || !byFileSystem(err) {
+		if err == nil || !w.armed.Load() || byProgram(err) {
 			return err
 		}
 		w.refused(op, err)
@@ -214,10 +217,18 @@ func (w *diskWatch) run(what string, write func() error) error {
 	}
 }
 
-// byFileSystem tells an error of the file system from one of the program.
-func byFileSystem(err error) bool {
-	var number syscall.Errno
-	return errors.As(err, &number) && !errors.Is(err, fs.ErrClosed)
+// programErrors are those of a store that was asked for something wrong, or is
+// closed: no repetition mends them.
+var programErrors = []error{
+	fs.ErrClosed, bolterrors.ErrDatabaseNotOpen, bolterrors.ErrDatabaseReadOnly, bolterrors.ErrTxClosed, bolterrors.ErrTxNotWritable,
+	bolterrors.ErrBucketNotFound, bolterrors.ErrKeyRequired, bolterrors.ErrKeyTooLarge, bolterrors.ErrValueTooLarge, bolterrors.ErrIncompatibleValue,
+}
+
+// byProgram tells an error of the program from one of the disk. Any that is not
+// known is the disk's: where bbolt enlarges, maps or syncs its file, the error
+// holds the text of what the operating system said, and not its number.
+func byProgram(err error) bool {
+	return slices.ContainsFunc(programErrors, func(known error) bool { return errors.Is(err, known) })
 }
 
 // probeOnce writes to the disk by itself and looks how much is free.

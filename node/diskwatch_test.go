@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/stemedb/stemedb/sync/gossip"
 )
@@ -169,9 +172,10 @@ func TestARefusedWriteIsRepeatedUntilThereIsSpace(t *testing.T) {
 	f.probeOnce()
 	f.must(t, "", 2)
 
-	own := errors.New("the program's")
-	if err := f.run("a write", func() error { return own }); !errors.Is(err, own) {
-		t.Errorf("an error that is not the file system's: %v", err)
+	for _, own := range []error{bolterrors.ErrDatabaseNotOpen, bolterrors.ErrTxClosed, bolterrors.ErrValueTooLarge, fs.ErrClosed} {
+		if err := f.run("a write", func() error { return fmt.Errorf("a write: %w", own) }); !errors.Is(err, own) {
+			t.Errorf("an error that is not the disk's: %v", err)
+		}
 	}
 	go func() { result <- f.run("a write", func() error { return syscall.EIO }) }()
 	f.stop()
@@ -203,6 +207,51 @@ func TestLittleSpaceEndsWithAQuarterMore(t *testing.T) {
 	}
 }
 
+// bboltTexts are what bbolt says where it enlarges, syncs and maps its file: it
+// hides the number of the error.
+var bboltTexts = map[string]string{
+	"file resize error: truncate /secret/raft.db: file too large":       "a write fails: file resize error: file too large",
+	"file sync error: sync /secret/raft.db: input/output error":         "a write fails: file sync error: input/output error",
+	"mmap allocate error: mlock/munlock error: cannot allocate memory":  "a write fails: mmap allocate error: cannot allocate memory",
+	"mmap allocate error: file resize error: no space left on device":   "a write fails: mmap allocate error: no space left on device",
+	"an error that a later version of the store may have and we do not": "a write fails: an error that a later version of the store may have and we do not",
+}
+
+func TestAnErrorWhoseNumberBboltHidesIsRepeated(t *testing.T) {
+	for text, want := range bboltTexts {
+		f := newFakeDisk(5*time.Second, 0)
+		attempts, result := make(chan error), make(chan error, 1)
+		go func() { result <- f.run("a write", func() error { return <-attempts }) }()
+		attempts <- errors.New(text)
+		waitFor(t, func() bool { return f.err() != nil || len(result) > 0 })
+		if err := f.err(); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Fatalf("clients read %v, want %s", err, want)
+		}
+		f.pass(time.Second)
+		f.probeOnce()
+		attempts <- nil
+		if err := <-result; err != nil {
+			t.Errorf("%s: the write ends with %v", text, err)
+		}
+	}
+}
+
+// What the probe says names no path either.
+func TestTheFailureOfAProbeNamesNoPath(t *testing.T) {
+	for _, err := range []error{
+		&os.LinkError{Op: "rename", Old: "/secret/disk-probe.new", New: "/secret/disk-probe", Err: syscall.EROFS},
+		errors.Join(&fs.PathError{Op: "sync", Path: "/secret/disk-probe.new", Err: syscall.EROFS}, errors.New("remove /secret/disk-probe.new: busy")),
+	} {
+		f := newFakeDisk(5*time.Second, 0)
+		f.probeErr = err
+		f.probeOnce()
+		f.must(t, syscall.EROFS.Error(), 1)
+		if strings.Contains(f.err().Error(), "secret") {
+			t.Errorf("clients read %q", f.err())
+		}
+	}
+}
+
 // Raft panics where its term cannot be saved: neither before nor in a stop may it
 // meet that.
 func TestRaftNeverMeetsAStableStoreThatFails(t *testing.T) {
@@ -215,17 +264,35 @@ func TestRaftNeverMeetsAStableStoreThatFails(t *testing.T) {
 	if err := store.SetUint64([]byte("term"), 1); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan bool, 1)
-	go func() {
-		returned := false
-		defer func() { ended <- returned }()
-		_ = store.keep(func() error { return syscall.ENOSPC })
-		returned = true
-	}()
-	waitFor(t, func() bool { return f.err() != nil })
+	refusals := []error{syscall.ENOSPC}
+	for text := range bboltTexts {
+		refusals = append(refusals, errors.New(text))
+	}
+	ended := make(chan bool, len(refusals))
+	for _, refusal := range refusals {
+		go func() {
+			returned := false
+			defer func() { ended <- returned }()
+			_ = store.keep(func() error { return refusal })
+			returned = true
+		}()
+	}
+	waitFor(t, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		refused := 0
+		for op := range f.writes {
+			if op.err != nil {
+				refused++
+			}
+		}
+		return refused == len(refusals)
+	})
 	f.stop()
-	if <-ended {
-		t.Error("the stable store has returned an error to raft while the node stops")
+	for range refusals {
+		if <-ended {
+			t.Error("the stable store has returned an error to raft")
+		}
 	}
 	if err := store.StoreLog(&raft.Log{Index: 1, Term: 1}); err != nil {
 		t.Errorf("a log entry after the stop: %v", err)

@@ -14,6 +14,9 @@ import (
 // does not read them back from disk.
 const logCacheSize = 512
 
+// logWrite is what an append of entries is called.
+const logWrite = "a write to the raft log"
+
 // LogStore is the durable raft log and the stable store (term, vote) of one
 // node, in one bbolt file.
 type LogStore struct {
@@ -47,7 +50,7 @@ func OpenLogStore(path string, noSync bool, observe func(time.Duration)) (*LogSt
 // StoreLogs appends entries and returns when they are on disk.
 func (s *LogStore) StoreLogs(logs []*raft.Log) error {
 	start := time.Now()
-	err := s.write("a write to the raft log", func() error { return s.BoltStore.StoreLogs(logs) })
+	err := s.write(logWrite, func() error { return s.BoltStore.StoreLogs(logs) })
 	if s.observe != nil {
 		s.observe(time.Since(start))
 	}

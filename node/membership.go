@@ -298,6 +298,9 @@ func (n *Node) promote(ctx context.Context, req MemberRequest) (MemberResponse, 
 	if err := n.caughtUp(req.NodeID, promotionLag); err != nil && !req.Force {
 		return MemberResponse{}, err
 	}
+	if err := n.roomyDisk(req.NodeID); err != nil && !req.Force {
+		return MemberResponse{}, err
+	}
 	if err := quorumGuard(voting(n.standings(), req.NodeID, true), "promoting "+req.NodeID, req.Force); err != nil {
 		return MemberResponse{}, err
 	}
@@ -308,6 +311,14 @@ func (n *Node) promote(ctx context.Context, req MemberRequest) (MemberResponse, 
 	n.holds.set(req.NodeID, false)
 	index, err := n.settle(ctx, n.raft.AddVoter(server.ID, server.Address, 0, n.cfg.WriteTimeout))
 	return MemberResponse{NodeID: req.NodeID, Index: index, Changed: err == nil}, err
+}
+
+// roomyDisk says why a member's disk is not fit for a part in commits, if so.
+func (n *Node) roomyDisk(id string) error {
+	if disk := n.seen()[id].Disk; disk != gossip.DiskOK {
+		return fmt.Errorf("%w: the disk of %s is %s: mend it or make space, or choose another node", ErrMembership, id, diskName(disk))
+	}
+	return nil
 }
 
 // caughtUp says why a member does not answer or is more than so many entries
@@ -405,8 +416,8 @@ func (n *Node) successor(req MemberRequest) (raft.Server, error) {
 	if err := n.caughtUp(req.NodeID, readyLag); err != nil && !req.Force {
 		return raft.Server{}, err
 	}
-	if disk := n.seen()[req.NodeID].Disk; disk != gossip.DiskOK && !req.Force {
-		return raft.Server{}, fmt.Errorf("%w: the disk of %s is %s: choose another voter", ErrMembership, req.NodeID, diskName(disk))
+	if err := n.roomyDisk(req.NodeID); err != nil && !req.Force {
+		return raft.Server{}, err
 	}
 	return target, nil
 }

@@ -71,7 +71,7 @@ var (
 	descNodes = prometheus.NewDesc("stemedb_cluster_nodes",
 		"Nodes that this node's gossip knows, by state; itself included.", []string{"state"}, nil)
 	descIsLeader = prometheus.NewDesc("stemedb_cluster_is_leader",
-		"1 if this node is the raft leader, else 0.", nil, nil)
+		"1 if this node is the raft leader and its disk neither hangs nor fails, else 0.", nil, nil)
 	descApplied = prometheus.NewDesc("stemedb_applied_index",
 		"Raft log index up to which this node has applied the log.", nil, nil)
 	descCommit = prometheus.NewDesc("stemedb_commit_index",
@@ -83,7 +83,7 @@ var (
 	descVoters = prometheus.NewDesc("stemedb_cluster_voters",
 		"Voters in the newest raft configuration that this node has. More than half of them must live for the cluster to write.", nil, nil)
 	descVotersAlive = prometheus.NewDesc("stemedb_cluster_voters_alive",
-		"Voters that this node's gossip sees alive; itself included.", nil, nil)
+		"Voters that this node's gossip sees alive and whose disks neither hang nor fail; itself included.", nil, nil)
 	descDigestAgrees = prometheus.NewDesc("stemedb_sync_digest_agrees",
 		"1 unless a majority of the nodes reports another digest than this node at the same log index, else 0.", nil, nil)
 	descBackupInterval = prometheus.NewDesc("stemedb_backup_interval_seconds",
@@ -102,8 +102,10 @@ var (
 		"Size of the file system of the data directory.", nil, nil)
 	descDiskLow = prometheus.NewDesc("stemedb_disk_low",
 		"1 while less than the minimum is free on the file system of the data directory, else 0.", nil, nil)
+	descDiskWritesRefused = prometheus.NewDesc("stemedb_disk_writes_refused",
+		"1 while this node leads and refuses writes for want of disk space, its own or the others', else 0.", nil, nil)
 	descDiskMinFree = prometheus.NewDesc("stemedb_disk_min_free_bytes",
-		"The minimum of free bytes below which writes are refused; 0 is none.", nil, nil)
+		"The minimum of free bytes below which this node hands leadership over, or refuses writes; 0 is none.", nil, nil)
 	descDiskUnavailable = prometheus.NewDesc("stemedb_disk_unavailable",
 		"1 while the disk of the data directory hangs or fails and the node takes part in nothing, else 0.", nil, nil)
 	descDiskWaiting = prometheus.NewDesc("stemedb_disk_write_waiting_seconds",
@@ -113,7 +115,7 @@ var (
 // Describe implements prometheus.Collector for what is read at scrape time.
 func (n *Node) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descAssertions, descPending, descNodes, descIsLeader, descApplied, descCommit, descTerm, descFormat,
-		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDiskLow, descDiskMinFree, descDiskUnavailable, descDiskWaiting,
+		descVoters, descVotersAlive, descDigestAgrees, descDiskFree, descDiskSize, descDiskLow, descDiskWritesRefused, descDiskMinFree, descDiskUnavailable, descDiskWaiting,
 		descBackupInterval, descBackupSuccess, descBackupAge, descBackupSize, descBackupFailures} {
 		ch <- d
 	}
@@ -143,21 +145,21 @@ func (n *Node) Collect(ch chan<- prometheus.Metric) {
 		gauge(descDiskSize, float64(disk.size))
 	}
 	gauge(descDiskLow, indicator(disk.low))
+	gauge(descDiskWritesRefused, indicator(n.refusesForSpace() != nil))
 	gauge(descDiskMinFree, float64(n.cfg.MinFreeDisk))
 	gauge(descDiskUnavailable, indicator(disk.trouble != nil))
 	gauge(descDiskWaiting, disk.waiting.Seconds())
 	n.collectBackups(ch)
 	states := map[gossip.State]int{gossip.Alive: 0, gossip.Dead: 0, gossip.Left: 0}
-	alive := map[string]bool{}
-	for _, member := range n.gossip.Members() {
+	seen := n.seen()
+	for _, member := range seen {
 		states[member.State]++
-		alive[member.NodeID] = member.State == gossip.Alive
 	}
 	voters, live := 0, 0
 	for _, server := range n.servers() {
 		if server.Suffrage == raft.Voter {
 			voters++
-			if alive[string(server.ID)] {
+			if n.voterDisk(string(server.ID), seen) < gossip.DiskUnavailable {
 				live++
 			}
 		}

@@ -120,7 +120,7 @@ func (n *Node) open() (err error) {
 	if interruptedRestore(cfg) {
 		return fmt.Errorf("%w: run it again; or empty %s to start anew", ErrInterruptedRestore, cfg.DataDir)
 	}
-	if err := probeDisk(cfg.probePath(), probeBytes); err != nil {
+	if err := probeDisk(cfg.probePath(), provingBytes); err != nil {
 		return fmt.Errorf("the disk of the data directory cannot be written: make space, or mend it: %w", err)
 	}
 	who, err := resolveIdentity(cfg)
@@ -200,6 +200,7 @@ func (n *Node) startRaft() error {
 	}
 	network := n.transport.RaftTransport(conf.Logger)
 	n.raftNet = network
+	n.disk.start() // raft may write its term before it has started
 	n.raft, err = raft.NewRaft(conf, n.stateMachine(), cached, n.logs, n.fsm.SnapshotStore(), network)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
@@ -240,7 +241,6 @@ func (n *Node) startSync() (err error) {
 
 // run starts the loops of a node that is open.
 func (n *Node) run() {
-	n.disk.start()
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.watchSpace)
 	n.loops.Go(n.succeedLeader)
@@ -293,7 +293,19 @@ func (n *Node) storedClusterID() string {
 // unixNow is the clock of commands: whole unix seconds.
 func (n *Node) unixNow() uint64 { return uint64(max(n.cfg.Now().Unix(), 0)) }
 
-func (n *Node) leads() bool { return n.raft.State() == raft.Leader }
+// leads tells whether this node leads and can: raft does not notice that its disk
+// is in trouble, and goes on to call itself leader when the others have another.
+func (n *Node) leads() bool { return n.raft.State() == raft.Leader && n.disk.err() == nil }
+
+// knownLeader is the leader as this node knows it, "" if it knows none: itself only
+// while its disk lets it lead.
+func (n *Node) knownLeader() string {
+	_, leader := n.raft.LeaderWithID()
+	if string(leader) == n.id && n.disk.err() != nil {
+		return ""
+	}
+	return string(leader)
+}
 
 // fail records the first fatal error. The process should end: a node whose
 // state is in doubt serves nothing.

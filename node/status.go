@@ -119,8 +119,8 @@ func (n *Node) lag(status convergence.Status) (applied, behind uint64) {
 // Health is the node's own state in short; it never waits.
 func (n *Node) Health() Health {
 	applied, _, count := n.fsm.Current()
-	_, leader := n.raft.LeaderWithID()
-	h := Health{Status: "ok", NodeID: n.id, Leader: string(leader), Role: n.role(), Index: applied, Assertions: count}
+	leader := n.knownLeader()
+	h := Health{Status: "ok", NodeID: n.id, Leader: leader, Role: n.role(), Index: applied, Assertions: count}
 	switch {
 	case n.Err() != nil:
 		h.Status = "failed"
@@ -136,14 +136,14 @@ func (n *Node) Health() Health {
 
 func (n *Node) role() string {
 	self, member := n.server(n.id)
-	switch state := n.raft.State(); {
+	switch {
 	case !member:
 		return "outsider"
 	case self.Suffrage != raft.Voter:
 		return "non-voter"
-	case state == raft.Leader:
+	case n.leads():
 		return "leader"
-	case state == raft.Candidate:
+	case n.raft.State() == raft.Candidate:
 		return "candidate"
 	default:
 		return "follower"
@@ -161,10 +161,10 @@ func suffrage(s raft.Server) string {
 // Cluster is the cluster as this node sees it; it never waits.
 func (n *Node) Cluster() Cluster {
 	applied, digest, count := n.fsm.Current()
-	_, leader := n.raft.LeaderWithID()
+	leader := n.knownLeader()
 	status := n.tracker.Status()
 	c := Cluster{
-		ClusterID: n.ClusterID(), NodeID: n.id, Leader: string(leader), Term: n.raft.CurrentTerm(),
+		ClusterID: n.ClusterID(), NodeID: n.id, Leader: leader, Term: n.raft.CurrentTerm(),
 		CommitIndex: n.raft.CommitIndex(), AppliedIndex: applied, Assertions: count, Digest: digest, Converged: status.Converged,
 	}
 	members := map[string]*Member{}
@@ -180,7 +180,7 @@ func (n *Node) Cluster() Cluster {
 		m := entry(string(server.ID))
 		m.ClusterAddr = string(server.Address)
 		m.Suffrage = suffrage(server)
-		m.Leader = server.ID == leader
+		m.Leader = string(server.ID) == leader
 	}
 	for _, seen := range n.gossip.Members() {
 		if _, member := members[seen.NodeID]; !member && seen.State != gossip.Alive {

@@ -23,6 +23,10 @@ func (n *Node) PrepareStop(ctx context.Context) {
 	if !found {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.ElectionTimeout) // raft's own bound, if its main loop does not hang with the disk
+	defer cancel()
+	ctx, unguard := n.disk.guard(ctx)
+	defer unguard()
 	began := time.Now()
 	err := await(ctx, n.raft.LeadershipTransferToServer(heir.ID, heir.Address))
 	if err != nil {
@@ -67,27 +71,70 @@ func (n *Node) Stop(ctx context.Context) error {
 }
 
 // close ends whatever was started, from the outside inwards. It also serves a
-// node that came up only in part.
+// node that came up only in part. A disk that hangs may hold up all but the first
+// steps for ever: what it holds up is left to the end of the process.
 func (n *Node) close() error {
+	var err error
+	if n.batcher != nil {
+		n.batcher.close()
+	}
+	if n.gossip != nil {
+		n.gossip.Leave(time.Second)
+		if err = n.gossip.Shutdown(); err != nil {
+			err = fmt.Errorf("stop the gossip: %w", err)
+		}
+	}
+	n.cancel()
+	rest := make(chan error, 1)
+	go func() { rest <- n.closeRest() }()
+	return errors.Join(err, n.awaitDisk(rest))
+}
+
+// awaitDisk waits for the rest of a stop. Once the disk is in trouble that has a
+// bound: for a while trouble may pass, then refused writes are not repeated any
+// more, and a while later the rest is left.
+func (n *Node) awaitDisk(rest <-chan error) error {
+	if n.disk == nil {
+		return <-rest
+	}
+	for {
+		well, unguard := n.disk.guard(context.Background())
+		select {
+		case err := <-rest:
+			unguard()
+			return err
+		case <-well.Done():
+			unguard()
+		}
+		for range 2 {
+			select {
+			case err := <-rest:
+				return err
+			case <-time.After(hungStop):
+			}
+			if n.disk.err() == nil {
+				break
+			}
+			if n.disk.stopped() {
+				return fmt.Errorf("stopped without closing the raft log and the state: %w", n.disk.err())
+			}
+			n.disk.stop()
+		}
+	}
+}
+
+// closeRest ends what may wait for the disk. The disk is watched until all files
+// are closed.
+func (n *Node) closeRest() error {
 	var errs []error
 	step := func(what string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}
-	if n.batcher != nil {
-		n.batcher.close()
-	}
-	if n.gossip != nil {
-		n.gossip.Leave(time.Second)
-		step("stop the gossip", n.gossip.Shutdown())
-	}
-	n.cancel()
 	if n.raft != nil {
 		n.loops.Wait()
-	}
-	if err := n.letGoOfDisk(); err != nil {
-		return errors.Join(append(errs, err)...)
+		step("stop raft", n.raft.Shutdown().Error())
 	}
 	if n.reads != nil {
 		n.reads.drain()
@@ -104,6 +151,10 @@ func (n *Node) close() error {
 	if n.logs != nil {
 		step("close the raft log", n.logs.Close())
 	}
+	if n.disk != nil {
+		n.disk.stop()
+		n.disk.parts.Wait()
+	}
 	if n.cfg.Registerer != nil && n.batcher != nil {
 		n.cfg.Registerer.Unregister(n)
 	}
@@ -111,39 +162,4 @@ func (n *Node) close() error {
 		step("unlock the data directory", n.lock.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// letGoOfDisk stops what writes to the log. A disk that hangs may hold that up for
-// ever; after a while it is left to the end of the process.
-func (n *Node) letGoOfDisk() error {
-	if n.disk == nil {
-		return nil
-	}
-	n.disk.stop()
-	stopped := make(chan error, 1)
-	go func() {
-		if n.raft == nil {
-			stopped <- nil
-			return
-		}
-		stopped <- n.raft.Shutdown().Error()
-	}()
-	var limit <-chan time.Time // none while the disk is well
-	trouble := n.disk.err()
-	if trouble != nil {
-		limit = time.After(hungStop)
-	}
-	var err error
-	select {
-	case err = <-stopped:
-	case <-limit:
-		return fmt.Errorf("stopped without closing the raft log and the state: %w", trouble)
-	}
-	if err != nil {
-		return fmt.Errorf("stop raft: %w", err)
-	}
-	if !n.disk.wait(limit) {
-		return fmt.Errorf("stopped without closing the raft log and the state: %w", trouble)
-	}
-	return nil
 }

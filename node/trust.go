@@ -31,8 +31,8 @@ func passes(err error) bool {
 	return errors.Is(err, ErrNoLeader) || errors.Is(err, ErrDisk) || errors.Is(err, ErrDiskSpace)
 }
 
-// whileLeading calls refresh with every tick in which the node leads, and idle
-// with every other, until the node stops.
+// whileLeading calls refresh with every tick in which the node leads and takes
+// writes, and idle with every one in which it does not lead, until the node stops.
 func (n *Node) whileLeading(interval time.Duration, idle, refresh func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -42,10 +42,11 @@ func (n *Node) whileLeading(interval time.Duration, idle, refresh func()) {
 		case <-n.ctx.Done():
 			return
 		}
-		if n.leads() && !n.stopping.Load() {
-			refresh()
-		} else {
+		switch {
+		case !n.leads() || n.stopping.Load():
 			idle()
+		case n.refusesForSpace() == nil: // else what it computes could not be written
+			refresh()
 		}
 	}
 }

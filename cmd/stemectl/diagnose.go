@@ -266,7 +266,7 @@ func (d *diagnosis) members(views []*v1.Cluster) {
 		alive := m.State == "alive"
 		if m.Suffrage == "voter" {
 			voters++
-			if alive {
+			if alive && m.Disk != "unavailable" {
 				live++
 			}
 		}

@@ -75,6 +75,7 @@ func TestDiagnose(t *testing.T) {
 			s[0].Metrics["stemedb_disk_unavailable"], s[0].Metrics["stemedb_disk_write_waiting_seconds"] = 1, 12.34
 		}, "disk", verdictFail, "waits for 12.3 s", nil},
 		{"another's disk hangs", func(s []sighting) { s[0].Cluster.Members[1].Disk = "unavailable" }, "members", verdictFail, "takes part in nothing", nil},
+		{"another's disk hangs, of which the quorum has less", func(s []sighting) { s[0].Cluster.Members[1].Disk = "unavailable" }, "quorum", verdictWarn, "2 of 3 voters", nil},
 		{"no metrics", func(s []sighting) { s[0].Metrics = nil }, "disk", verdictWarn, "metrics", nil},
 		{"a stranger", func(s []sighting) { s[0].Cluster.Members[1].Suffrage = "none" }, "members", verdictWarn, "no member", nil},
 		{"not asked", func(s []sighting) { s[2].Health.Node = "n9" }, "members", verdictWarn, "not examined", nil},

@@ -40,7 +40,7 @@ func configCommand() *cobra.Command {
 		Short: "Print the effective settings and where each comes from",
 		Long: `Print the effective settings and where each comes from: flag, environment, file or default. Takes the flags of 'stemedb serve'.
 Secrets are masked. The YAML form is itself a settings file, but for the secrets. Settings that contradict each other are printed
-all the same, then reported (exit code 2).`,
+all the same, then reported (exit code 78).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			effective, err := settings.Resolve(cmd.Flags(), os.Environ())

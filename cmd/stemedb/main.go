@@ -11,11 +11,13 @@ import (
 	"github.com/stemedb/stemedb/internal/version"
 )
 
-// The exit codes, documented in docs/settings.md.
+// The exit codes, documented in docs/settings.md. Those after which a restart is of
+// no use are none that Go's runtime ends a process with, as 2 after a panic: 78 is
+// EX_CONFIG of sysexits.h.
 const (
-	exitError  = 1 // start or stop failed
-	exitUsage  = 2 // the command line or the settings are wrong
-	exitFailed = 3 // the node failed while it ran; its data needs attention
+	exitError  = 1  // start or stop failed
+	exitUsage  = 78 // the command line or the settings are wrong
+	exitFailed = 79 // the node failed while it ran; its data needs attention
 )
 
 // codedError carries an exit code to main.

@@ -34,7 +34,7 @@ joins the cluster that it finds, and a new cluster is formed once bootstrap-expe
 SIGTERM or SIGINT: the node stops being ready, hands leadership over, finishes the requests under way and ends. A second signal
 ends it at once.
 
-Exit codes: 0 stopped by a signal, 1 start or stop failed, 2 wrong settings, 3 the node failed while it ran.`,
+Exit codes: 0 stopped by a signal, 1 start or stop failed, 78 wrong settings, 79 the node failed while it ran.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			effective, s, err := readSettings(cmd)
@@ -225,16 +225,19 @@ func (p *process) stop(n *node.Node, graceful bool) error {
 		case <-done:
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownDelay+p.settings.ShutdownTimeout)
-	defer cancel()
 	if graceful {
 		noticed := time.After(p.settings.ShutdownDelay)
+		ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownDelay+p.settings.ShutdownTimeout)
 		n.PrepareStop(ctx)
+		cancel()
 		select {
 		case <-noticed:
 		case <-n.Failure():
 		}
 	}
+	// What came before takes nothing from the time of the requests under way.
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.ShutdownTimeout)
+	defer cancel()
 	var errs []error
 	if err := p.web.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("requests did not end within %v: %w", p.settings.ShutdownTimeout, err), p.web.Close())

@@ -33,7 +33,8 @@ type Options struct {
 	// Queue is how many entries may wait to be written, 4,096 by default.
 	Queue int
 	// Paused, if not nil, tells that nothing is to be written now, as when the disk
-	// is full, which would end the process: entries are dropped and counted.
+	// is full, which would end the process: entries are dropped and counted, those
+	// that are queued already too, and Close leaves the files as they are.
 	Paused func() bool
 	// Now is the clock that ids are made from; nil is time.Now.
 	Now func() time.Time
@@ -60,6 +61,8 @@ type Log struct {
 	last    atomic.Uint64 // newest id given out
 	dropped atomic.Uint64
 	count   int // of the goroutine that writes
+	// closeWithin is how long Close waits for the disk.
+	closeWithin time.Duration
 
 	mu     sync.RWMutex // guards queue against being closed
 	closed bool
@@ -102,7 +105,7 @@ func Open(dir string, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log in %s: %w", dir, err)
 	}
-	l := &Log{db: db, options: o, queue: make(chan Entry, o.Queue)}
+	l := &Log{db: db, options: o, queue: make(chan Entry, o.Queue), closeWithin: closeLimit}
 	err = l.walk([]byte{spaceEntry}, nil, func(key, _ []byte) bool {
 		l.last.Store(max(l.last.Load(), idOf(key)))
 		l.count++
@@ -123,7 +126,7 @@ func (l *Log) Record(agent string, data []byte) (id uint64, ok bool) {
 	if l.closed {
 		return 0, false
 	}
-	if l.options.Paused != nil && l.options.Paused() {
+	if l.paused() {
 		l.dropped.Add(1)
 		return 0, false
 	}
@@ -136,6 +139,8 @@ func (l *Log) Record(agent string, data []byte) (id uint64, ok bool) {
 	}
 }
 
+func (l *Log) paused() bool { return l.options.Paused != nil && l.options.Paused() }
+
 func (l *Log) nextID() uint64 {
 	for {
 		last := l.last.Load()
@@ -146,14 +151,19 @@ func (l *Log) nextID() uint64 {
 	}
 }
 
-// Dropped counts the entries that found the queue full, or the log paused.
+// Dropped counts the entries that found the queue full, or the log paused then or
+// when they were to be written.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
 // write is the goroutine behind Record.
 func (l *Log) write() {
 	for first := range l.queue {
-		batch := l.db.NewBatch()
 		entries := append([]Entry{first}, l.waiting()...)
+		if l.paused() {
+			l.dropped.Add(uint64(len(entries)))
+			continue
+		}
+		batch := l.db.NewBatch()
 		var err error
 		for _, e := range entries {
 			value := append(binary.AppendUvarint(nil, uint64(len(e.Agent))), e.Agent...)
@@ -277,7 +287,12 @@ func (l *Log) walk(prefix, from []byte, visit func(key, value []byte) bool) (err
 	return nil
 }
 
-// Close writes what is queued and closes the log.
+// closeLimit is how long Close waits for the disk.
+const closeLimit = 5 * time.Second
+
+// Close writes what is queued and closes the log. While the log is paused it does
+// neither, and it waits for a disk that hangs for a while only: what is left open
+// then ends with the process, and may lose the newest entries.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -287,11 +302,24 @@ func (l *Log) Close() error {
 	l.closed = true
 	close(l.queue)
 	l.mu.Unlock()
-	l.done.Wait()
-	if err := errors.Join(l.db.Flush(), l.db.Close()); err != nil {
-		return fmt.Errorf("close the audit log: %w", err)
+	if l.paused() {
+		l.options.Logger.Warn("the audit log is left as it is: its disk is in trouble, or has little space")
+		return nil
 	}
-	return nil
+	closed := make(chan error, 1)
+	go func() {
+		l.done.Wait()
+		closed <- errors.Join(l.db.Flush(), l.db.Close())
+	}()
+	select {
+	case err := <-closed:
+		if err != nil {
+			return fmt.Errorf("close the audit log: %w", err)
+		}
+		return nil
+	case <-time.After(l.closeWithin):
+		return fmt.Errorf("close the audit log: the disk has not completed that within %v, the newest entries may be lost", l.closeWithin)
+	}
 }
 
 // quiet drops Pebble's chatter; its errors are returned.

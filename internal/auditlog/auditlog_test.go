@@ -3,6 +3,9 @@ package auditlog
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,6 +107,59 @@ func TestAPausedLogDrops(t *testing.T) {
 	if _, ok := l.Record("a", nil); !ok {
 		t.Error("dropped after the pause")
 	}
+}
+
+// What was queued before the disk was full is not written to it, and a log on such
+// a disk is not closed.
+func TestAPausedLogLeavesTheDiskAlone(t *testing.T) {
+	var full atomic.Bool
+	entered, leave := make(chan struct{}), make(chan struct{})
+	looks := 0 // of the goroutine that writes
+	l, err := Open("audit", Options{FS: vfs.NewMem(), Now: time.Now, Logger: slog.New(slog.DiscardHandler), Paused: func() bool {
+		if looks++; looks == 2 { // Record has looked once
+			close(entered)
+			<-leave
+		}
+		return full.Load()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := l.Record("a", nil); !ok {
+		t.Fatal("dropped without need")
+	}
+	<-entered
+	full.Store(true)
+	close(leave)
+	l.mu.Lock()
+	l.closed = true
+	close(l.queue)
+	l.mu.Unlock()
+	l.done.Wait()
+	if got := page(t, l, "", 0, 10); got != "" || l.Dropped() != 1 {
+		t.Errorf("written: %q, dropped: %d", got, l.Dropped())
+	}
+	l.closed, l.queue = false, make(chan Entry)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := page(t, l, "", 0, 10); got != "" { // the database is open still
+		t.Errorf("written: %q", got)
+	}
+	if err := l.db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseDoesNotWaitForADiskThatHangs(t *testing.T) {
+	l := open(t, vfs.NewMem(), 4)
+	l.closeWithin = time.Millisecond
+	hangs := make(chan struct{})
+	l.done.Go(func() { <-hangs })
+	if err := l.Close(); err == nil || !strings.Contains(err.Error(), "within 1ms") {
+		t.Errorf("closed: %v", err)
+	}
+	close(hangs)
 }
 
 func FuzzDecode(f *testing.F) {

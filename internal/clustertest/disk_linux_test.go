@@ -294,6 +294,9 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		load.more(c, 50)
 		t.Logf("hung (leader: %v): the others went on %v later", leads, time.Since(began).Round(time.Millisecond))
 		refuses(v1.CodeDiskUnavailable, "has not completed within 2s")
+		if s := ScrapeMetrics(t, ill).Values; s["stemedb_disk_unavailable"] != 1 || s["stemedb_cluster_is_leader"] != 0 {
+			t.Errorf("while the disk hangs, stemedb_disk_unavailable is %v and stemedb_cluster_is_leader %v", s["stemedb_disk_unavailable"], s["stemedb_cluster_is_leader"])
+		}
 		unready("has not completed within 2s")
 		if _, err := single.Get(t.Context(), stored, client.Consistency{Level: "local"}); err != nil {
 			t.Errorf("a local read while the disk hangs: %v", err)
@@ -311,6 +314,9 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		small.fill("most", lessFree)
 		seen("low", false) // a leader hands over
 		load.more(c, 50)
+		if low := ScrapeMetrics(t, ill).Values["stemedb_disk_low"]; low != 1 {
+			t.Errorf("stemedb_disk_low is %v on a disk below its minimum", low)
+		}
 		small.free("most")
 		recovered(load)
 	}
@@ -326,6 +332,22 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		small.free("all")
 		recovered(load)
 	}
+	// Beside a voter that is low, one that is away leaves one with room of three.
+	place(false)
+	small.fill("most", lessFree)
+	seen("low", false)
+	c.Kill(sound[1])
+	refuses(v1.CodeDiskSpaceLow, "1 of 3 voters have room")
+	if refused := ScrapeMetrics(t, sound[0]).Values["stemedb_disk_writes_refused"]; refused != 1 {
+		t.Errorf("stemedb_disk_writes_refused is %v on the leader that refuses", refused)
+	}
+	c.Restart(sound[1])
+	small.free("most")
+	c.WaitReady()
+	seen("ok", false)
+	hashes := c.Write(next, 10)
+	c.WaitEqual()
+	c.MustHold(ill, client.Consistency{Level: "local"}, hashes)
 	if pid != ill.PID() || !ill.Running() {
 		t.Errorf("%s did not live through it", ill.Name)
 	}

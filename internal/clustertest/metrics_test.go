@@ -44,6 +44,13 @@ var constants = map[string]string{
 	"stemedb_backup_last_success_timestamp_seconds": "one backup is taken, which may be before the first scrape; TestScheduledBackups moves it",
 	"stemedb_backup_size_bytes":                     "as above",
 	"stemedb_backup_failures_total":                 "none fails; TestScheduledBackupsThatFail moves it",
+	// The tests of node and TestADiskThatHangsOrIsFull move what the trouble of a disk moves.
+	"stemedb_disk_low":                   "there is space",
+	"stemedb_disk_writes_refused":        "there is space",
+	"stemedb_disk_min_free_bytes":        "a setting",
+	"stemedb_disk_unavailable":           "the disk is well",
+	"stemedb_disk_troubles_total":        "the disk is well",
+	"stemedb_disk_write_waiting_seconds": "a scrape may never meet a write",
 }
 
 // unusual are what Prometheus's linter has against names that are what they are.

@@ -247,7 +247,7 @@ func TestSystemd(t *testing.T) {
 		}
 	}
 	unit := string(read(t, "deploy/systemd/stemedb.service"))
-	for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "User=stemedb", "CapabilityBoundingSet=", "KillSignal=SIGTERM", "RestartPreventExitStatus=2 3"} {
+	for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "User=stemedb", "CapabilityBoundingSet=", "KillSignal=SIGTERM", "Restart=on-failure", "RestartPreventExitStatus=78 79", "StartLimitIntervalSec=0"} {
 		if !strings.Contains(unit, "\n"+line+"\n") {
 			t.Errorf("the unit has no line %s", line)
 		}

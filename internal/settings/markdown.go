@@ -50,8 +50,9 @@ stemedb serve --node-id n3 --data-dir data/n3 --http-addr 127.0.0.1:18200 --clus
 |---|---|
 | 0 | stopped by a signal, in good order |
 | 1 | the start or the stop failed, or a second signal cut the stop short |
-| 2 | the command line or a setting is wrong |
-| 3 | the node failed while it ran: its data needs attention, the last log line says why |
+| 2 | the process crashed; a restart may help, as after a full or failing disk |
+| 78 | the command line or a setting is wrong |
+| 79 | the node failed while it ran: its data needs attention, the last log line says why |
 `)
 	return b.String()
 }
