@@ -262,7 +262,7 @@ func TestScheduledBackupsThatFail(t *testing.T) {
 		c.do(n.Start())
 		c.WaitLog(n, from, says)
 		c.WaitFor("the node has ended", func() bool { return !n.Running() })
-		if n.ExitCode() != 2 {
+		if n.ExitCode() != 78 {
 			t.Errorf("%v: exit code %d", setting, n.ExitCode())
 		}
 	}
