@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -39,7 +40,7 @@ func (s *Server) restore(c echo.Context) error {
 	answer := v1.RestoreResponse{Refused: []v1.RestoreRefusal{}}
 	entries, places, err := s.restorable(c, view, records, &answer)
 	if closing := view.Close(); err != nil || closing != nil {
-		return firstOf(err, closing)
+		return cmp.Or(err, closing)
 	}
 	if len(entries) > 0 {
 		if err := s.putBack(ctx, c, store, entries, places, &answer); err != nil {
@@ -48,13 +49,6 @@ func (s *Server) restore(c echo.Context) error {
 	}
 	setIndex(c, answer.Index)
 	return s.ok(c, answer)
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // splitRecords takes the body apart: before each record is its length as u32,
@@ -120,14 +114,11 @@ func (s *Server) restorable(c echo.Context, view View, records [][]byte, answer 
 
 // decodeRecord reads an entry as the log holds it.
 func decodeRecord(record []byte) (e assertion.Entry, admission assertion.Admission, err error) {
-	kind, record := assertion.Kind(record[0]), record[1:]
-	if kind == assertion.KindAdmitted {
-		if admission, record, err = assertion.DecodeAdmitted(record); err != nil {
-			return nil, admission, err
-		}
-		admission.Work = nil // what was admitted once needs no proof
-		kind, record = assertion.Kind(record[0]), record[1:]
+	kind, record, admission, err := assertion.OpenEntry(record)
+	if err != nil {
+		return nil, admission, err
 	}
+	admission.Work = nil // what was admitted once needs no proof
 	switch kind {
 	case assertion.KindAssertion:
 		a, _, err := assertion.NewRecordDecoder().Decode(record)

@@ -124,6 +124,20 @@ func (r *cborReader) findings() []Finding {
 	return out
 }
 
+// OpenEntry takes apart an entry as AppendEntry writes it, which is not empty: its
+// kind, the record of that kind, which shares the memory of b, and the admission
+// around it, the zero one if there is none. The error is that of DecodeAdmitted.
+func OpenEntry(b []byte) (kind Kind, record []byte, a Admission, err error) {
+	kind, record = Kind(b[0]), b[1:]
+	if kind == KindAdmitted {
+		if a, record, err = DecodeAdmitted(record); err != nil {
+			return kind, nil, a, err
+		}
+		kind, record = Kind(record[0]), record[1:]
+	}
+	return kind, record, a, nil
+}
+
 // DecodeAdmitted takes the record of an Admitted apart into its admission and
 // the entry inside, as AppendEntry writes it, which shares the memory of b. The
 // error is an *Error with the code record_invalid.

@@ -101,16 +101,22 @@ func (m *Metadata) follows(before *Metadata) bool {
 		(m.FirstIndex <= before.Index || m.PreviousTerm == 0 || m.PreviousTerm == before.Term)
 }
 
+// NewestFull returns the newest full backup of a cluster, of backups in the order
+// of List; nil if there is none.
+func NewestFull(all []Found, clusterID string) *Found {
+	for i := range slices.Backward(all) {
+		if m := all[i].Metadata; m != nil && m.Kind == Full && m.ClusterID == clusterID {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
 // Tip returns the backup with which a new log backup of a cluster continues: the
 // end of the chain of the newest full backup; nil if there is no full backup of
 // that cluster.
 func Tip(all []Found, clusterID string) *Found {
-	var tip *Found
-	for i, f := range all {
-		if f.Metadata != nil && f.Metadata.Kind == Full && f.Metadata.ClusterID == clusterID {
-			tip = &all[i] // sorted by index: the last one is the newest
-		}
-	}
+	tip := NewestFull(all, clusterID)
 	if tip == nil {
 		return nil
 	}

@@ -139,14 +139,9 @@ func (f *FSM) write(batch *index.Batch, record []byte, c assertion.Commit) (Resu
 	if len(record) == 0 {
 		return Result{}, fmt.Errorf("%w: an empty entry", errMalformed)
 	}
-	kind, record := assertion.Kind(record[0]), record[1:]
-	var admission assertion.Admission
-	if kind == assertion.KindAdmitted {
-		var err error
-		if admission, record, err = assertion.DecodeAdmitted(record); err != nil {
-			return Result{}, err
-		}
-		kind, record = assertion.Kind(record[0]), record[1:]
+	kind, record, admission, err := assertion.OpenEntry(record)
+	if err != nil {
+		return Result{}, err
 	}
 	if kind == assertion.KindAssertion {
 		a, hash, err := f.decoder.Decode(record)

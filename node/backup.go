@@ -311,22 +311,8 @@ func (r *replay) flush() error {
 
 // addAll takes every entry of a log store from the state's on.
 func (r *replay) addAll(logs raft.LogStore) error {
-	first, err := logs.FirstIndex()
-	if err != nil {
-		return fmt.Errorf("read the raft log: %w", err)
-	}
-	last, err := logs.LastIndex()
-	if err != nil {
-		return fmt.Errorf("read the raft log: %w", err)
-	}
-	for at := max(first, r.last+1); at <= last && at > 0; at++ {
-		log := new(raft.Log)
-		if err := logs.GetLog(at, log); err != nil {
-			return fmt.Errorf("read entry %d of the raft log: %w", at, err)
-		}
-		if err := r.add(log); err != nil {
-			return err
-		}
+	if err := eachEntry(logs, r.last+1, r.add); err != nil {
+		return err
 	}
 	return r.flush()
 }

@@ -31,15 +31,12 @@ const (
 func (n *Node) diskTurned(trouble error) {
 	if trouble != nil {
 		n.transport.SetDeaf(true)
-	}
-	n.raftNet.CloseStreams() // else raft takes broken connections out of its pool, and loses its first election
-	if trouble == nil {
-		n.transport.SetDeaf(false)
-	}
-	if trouble != nil {
+		n.raftNet.CloseStreams()
 		n.metrics.diskTroubles.Inc()
 		n.log.Error("the disk is in trouble: this node takes part in nothing until it is well again", "error", trouble)
 	} else {
+		n.raftNet.CloseStreams() // else raft takes broken connections out of its pool, and loses its first election
+		n.transport.SetDeaf(false)
 		n.log.Info("the disk is well again: this node takes part again")
 	}
 	n.leaderWatch.notify()
@@ -183,17 +180,14 @@ func (n *Node) room(records [][]byte) error {
 // have to leave something out), node keys, and the time that past states need.
 func exempt(records [][]byte) bool {
 	for _, record := range records {
-		if len(record) > 0 && assertion.Kind(record[0]) == assertion.KindAdmitted {
-			_, entry, err := assertion.DecodeAdmitted(record[1:])
-			if err != nil {
-				return false
-			}
-			record = entry
-		}
 		if len(record) == 0 {
 			return false
 		}
-		switch assertion.Kind(record[0]) {
+		kind, _, _, err := assertion.OpenEntry(record)
+		if err != nil {
+			return false
+		}
+		switch kind {
 		case assertion.KindAPIKey, assertion.KindNodeKey, assertion.KindClock, assertion.KindSourceStatus, assertion.KindDecision:
 		default:
 			return false

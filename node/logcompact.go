@@ -51,11 +51,11 @@ func (n *Node) openLog() (err error) {
 	if n.logs, err = OpenLogStore(path, n.cfg.NoFsync, n.metrics.observeSync); err != nil || n.cfg.LogCompactPercent == 0 {
 		return err
 	}
-	file, err := os.Stat(path)
+	size, err := fileSize(path)
 	if err != nil {
-		return fmt.Errorf("look at the raft log: %w", err)
+		return err
 	}
-	if int64(n.logs.Stats().FreeAlloc) <= file.Size()/100*int64(n.cfg.LogCompactPercent) {
+	if int64(n.logs.Stats().FreeAlloc) <= size/100*int64(n.cfg.LogCompactPercent) {
 		return nil
 	}
 	err = n.logs.Close()

@@ -39,13 +39,7 @@ type Recovery struct {
 //
 // Errors: ErrDataDirInUse while a server uses the directory.
 func Recover(cfg Config, really bool) (r Recovery, err error) {
-	if err := cfg.Validate(); err != nil {
-		return r, err
-	}
-	if cfg.NonVoter {
-		return r, errors.New("the node would be the only voter: recover and start it without the setting non-voter")
-	}
-	if r.Address, err = cfg.address(); err != nil {
+	if r.Address, err = cfg.soleAddress("recover"); err != nil {
 		return r, err
 	}
 	who, data, err := openStopped(&cfg)
@@ -57,6 +51,23 @@ func Recover(cfg Config, really bool) (r Recovery, err error) {
 		return r, err
 	}
 	return r, r.makeNew(&cfg, who, data.state, data.logs)
+}
+
+// soleAddress checks the settings of a node that is to be a cluster by itself, and
+// returns its node-to-node address. verb is what is done with the node.
+func (c *Config) soleAddress(verb string) (string, error) {
+	if err := c.Validate(); err != nil {
+		return "", err
+	}
+	if c.NonVoter {
+		return "", fmt.Errorf("the node would be the only voter: %s and start it without the setting non-voter", verb)
+	}
+	return c.address()
+}
+
+// sole is the raft configuration of a cluster of one node.
+func sole(id, address string) raft.Configuration {
+	return raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(id), Address: raft.ServerAddress(address)}}}
 }
 
 // address is the node-to-node address by which others will reach the node.
@@ -91,23 +102,15 @@ func (r *Recovery) inspect(who identity, state *fsm.FSM, logs *LogStore) error {
 	if len(snapshots) > 0 {
 		r.LastIndex, r.LastTerm = snapshots[0].Index, snapshots[0].Term
 	}
-	first, err := logs.FirstIndex()
-	if err != nil {
-		return fmt.Errorf("read the raft log: %w", err)
-	}
-	last, err := logs.LastIndex()
-	if err != nil {
-		return fmt.Errorf("read the raft log: %w", err)
-	}
-	for index := max(first, r.LastIndex+1); index <= last && index > 0; index++ {
-		var entry raft.Log
-		if err := logs.GetLog(index, &entry); err != nil {
-			return fmt.Errorf("read entry %d of the raft log: %w", index, err)
-		}
+	err = eachEntry(logs, r.LastIndex+1, func(entry *raft.Log) error {
 		r.LastIndex, r.LastTerm = entry.Index, entry.Term
 		if entry.Type == raft.LogConfiguration {
 			known = raft.DecodeConfiguration(entry.Data)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if r.LastIndex == 0 {
 		return fmt.Errorf("node %s has never been part of a cluster: there is nothing to recover", r.NodeID)
@@ -131,8 +134,7 @@ func (r *Recovery) makeNew(cfg *Config, who identity, state *fsm.FSM, logs *LogS
 	conf.Logger = raftLogger(cfg.Logger)
 	_, unused := raft.NewInmemTransport(raft.ServerAddress(r.Address))
 	defer unused.Close()
-	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(r.NodeID), Address: raft.ServerAddress(r.Address)}}}
-	err := raft.RecoverCluster(conf, renaming{state, r.NewClusterID}, logs, logs, state.SnapshotStore(), unused, alone)
+	err := raft.RecoverCluster(conf, renaming{state, r.NewClusterID}, logs, logs, state.SnapshotStore(), unused, sole(r.NodeID, r.Address))
 	if err != nil {
 		return fmt.Errorf("recover: %w: correct this and run the command again; the node does not start before", err)
 	}

@@ -74,13 +74,7 @@ const stagingPrefix = ".stemedb-restore-"
 // Errors: ErrDataDirInUse, ErrDataDirNotEmpty, and those of backup.Plan and
 // backup.Verify.
 func Restore(ctx context.Context, cfg Config, r RestoreRequest) (out Restored, err error) {
-	if err := cfg.Validate(); err != nil {
-		return out, err
-	}
-	if cfg.NonVoter {
-		return out, errors.New("the node would be the only voter: restore and start it without the setting non-voter")
-	}
-	if out.Address, err = cfg.address(); err != nil {
+	if out.Address, err = cfg.soleAddress("restore"); err != nil {
 		return out, err
 	}
 	if r.Progress == nil {
@@ -369,13 +363,12 @@ func restoredIdentity(cfg *Config, empty bool) (identity, error) {
 // found makes a state the snapshot of a raft cluster of one node, and its log the
 // empty one that follows.
 func found(staged *Config, state *fsm.FSM, at head, id, address string) error {
-	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(id), Address: raft.ServerAddress(address)}}}
 	snapshot, err := state.Snapshot()
 	if err != nil {
 		return fmt.Errorf("take a snapshot of the restored state: %w", err)
 	}
 	defer snapshot.Release()
-	sink, err := state.SnapshotStore().Create(raft.SnapshotVersionMax, at.applied.Index, at.applied.Term, alone, at.applied.Index, nil)
+	sink, err := state.SnapshotStore().Create(raft.SnapshotVersionMax, at.applied.Index, at.applied.Term, sole(id, address), at.applied.Index, nil)
 	if err != nil {
 		return fmt.Errorf("take a snapshot of the restored state: %w", err)
 	}

@@ -133,13 +133,10 @@ func (n *Node) newestBackup(ctx context.Context) (*backup.Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	var newest *backup.Metadata
-	for _, f := range ofCluster(all, n.ClusterID()) {
-		if f.Metadata.Kind == backup.Full {
-			newest = f.Metadata // sorted by index
-		}
+	if newest := backup.NewestFull(all, n.ClusterID()); newest != nil {
+		return newest.Metadata, nil
 	}
-	return newest, nil
+	return nil, nil
 }
 
 // ofCluster are the usable backups of one cluster.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/fsm"
 )
@@ -101,3 +103,25 @@ const forkName = "checkpoint-fork"
 
 // Close closes and removes the copy.
 func (f *fork) Close() error { return errors.Join(f.FSM.Close(), os.RemoveAll(f.dir)) }
+
+// eachEntry hands on the entries that a log holds, from an index on.
+func eachEntry(logs raft.LogStore, from uint64, take func(*raft.Log) error) error {
+	first, err := logs.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("read the raft log: %w", err)
+	}
+	last, err := logs.LastIndex()
+	if err != nil {
+		return fmt.Errorf("read the raft log: %w", err)
+	}
+	for at := max(first, from); at <= last && at > 0; at++ {
+		entry := new(raft.Log)
+		if err := logs.GetLog(at, entry); err != nil {
+			return fmt.Errorf("read entry %d of the raft log: %w", at, err)
+		}
+		if err := take(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/backup"
@@ -159,8 +157,7 @@ type progress struct {
 }
 
 func newProgress(out io.Writer, size int64) *progress {
-	file, ok := out.(*os.File)
-	return &progress{out: out, size: size, terminal: ok && term.IsTerminal(int(file.Fd()))}
+	return &progress{out: out, size: size, terminal: terminal(out) != nil}
 }
 
 const mebibyte = 1 << 20

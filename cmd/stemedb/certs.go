@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stemedb/stemedb/internal/certs"
+	"github.com/stemedb/stemedb/internal/exitcode"
 )
 
 const (
@@ -62,7 +63,7 @@ the key can make a node that the cluster takes for its own: keep it off the node
 				err = authority.Write(out, force)
 			}
 			if err != nil {
-				return &codedError{exitError, fmt.Errorf("make the CA: %w", err)}
+				return &exitcode.Error{Code: exitError, Err: fmt.Errorf("make the CA: %w", err)}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%s and %s, valid until %s\n", out, certs.CAFile, certs.CAKeyFile, authority.Expiry().UTC().Format(time.DateOnly))
 			return err
@@ -93,14 +94,14 @@ other nodes and clients reach the node. With --force it renews: a running node t
 			}
 			authority, err := certs.OpenAuthority(ca)
 			if err != nil {
-				return &codedError{exitError, err}
+				return &exitcode.Error{Code: exitError, Err: err}
 			}
 			node, err := authority.NewNode(name, hosts, time.Now(), valid)
 			if err == nil {
 				err = node.Write(out, force)
 			}
 			if err != nil {
-				return &codedError{exitError, fmt.Errorf("make the certificate of %s: %w", name, err)}
+				return &exitcode.Error{Code: exitError, Err: fmt.Errorf("make the certificate of %s: %w", name, err)}
 			}
 			cert, key, _ := node.Files(out)
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s and %s, valid until %s\n", cert, key, node.Expiry().UTC().Format(time.DateOnly))

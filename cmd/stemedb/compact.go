@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/node"
 )
@@ -27,7 +28,7 @@ node does the same when it starts.`,
 			}
 			c, err := node.CompactLog(s.Node)
 			if err != nil {
-				return &codedError{exitError, err}
+				return &exitcode.Error{Code: exitError, Err: err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "raft log: %d bytes before, %d bytes after\n", c.Before, c.After)
 			return err

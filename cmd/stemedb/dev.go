@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/localcluster"
 	"github.com/stemedb/stemedb/internal/settings"
 )
@@ -48,7 +49,7 @@ the ports +2 and +3 of each. Data goes to --data-dir, or to a temporary folder t
 				return err
 			}
 			if err := d.run(cmd.Context()); err != nil {
-				return &codedError{exitError, err}
+				return &exitcode.Error{Code: exitError, Err: err}
 			}
 			return nil
 		},

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stemedb/stemedb/fsm"
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/version"
 )
 
@@ -20,26 +20,13 @@ const (
 	exitFailed = 79 // the node failed while it ran; its data needs attention
 )
 
-// codedError carries an exit code to main.
-type codedError struct {
-	code int
-	err  error
-}
-
-func (e *codedError) Error() string { return e.err.Error() }
-func (e *codedError) Unwrap() error { return e.err }
-
 // exitCode is what the process ends with after err. What carries no code of
 // its own comes from parsing the command line or the settings.
 func exitCode(err error) int {
 	if err == nil {
 		return 0
 	}
-	var coded *codedError
-	if errors.As(err, &coded) {
-		return coded.code
-	}
-	return exitUsage
+	return exitcode.Of(err, exitUsage)
 }
 
 func main() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/node"
 )
@@ -39,7 +40,7 @@ holds. docs/runbooks/quorum-lost.md has the whole procedure.
 			}
 			r, err := node.Recover(offline(cmd, s), yes)
 			if err != nil {
-				return &codedError{exitError, err}
+				return &exitcode.Error{Code: exitError, Err: err}
 			}
 			return printRecovery(cmd, r)
 		},
@@ -57,7 +58,7 @@ func printRecovery(cmd *cobra.Command, r node.Recovery) error {
 		return err
 	}
 	if r.NewClusterID == "" {
-		return &codedError{exitError, errors.New("nothing was changed: repeat the command with --yes to go ahead")}
+		return &exitcode.Error{Code: exitError, Err: errors.New("nothing was changed: repeat the command with --yes to go ahead")}
 	}
 	_, err = fmt.Fprintf(out, "\nrecovered as cluster %s, of node %s at %s alone: start it with the command line that it always had\n", r.NewClusterID, r.NodeID, r.Address)
 	return err

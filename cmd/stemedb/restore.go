@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stemedb/stemedb/backup"
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/internal/unixtime"
 	"github.com/stemedb/stemedb/internal/version"
@@ -45,7 +46,7 @@ interrupted restore leaves what was there before, or is recognised and must be r
 			defer stop()
 			out, err := node.Restore(ctx, offline(cmd, s), r)
 			if err != nil {
-				return &codedError{exitError, err}
+				return &exitcode.Error{Code: exitError, Err: err}
 			}
 			return printRestored(cmd, out)
 		},
@@ -108,7 +109,7 @@ without this one is not in it.`,
 			}
 			made, m, err := node.BackupStopped(ctx, offline(cmd, s), store, logOnly)
 			if err != nil {
-				return &codedError{exitError, err}
+				return &exitcode.Error{Code: exitError, Err: err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", made, m.Summary())
 			return err

@@ -19,6 +19,7 @@ import (
 	v1 "github.com/stemedb/stemedb/api/v1"
 	"github.com/stemedb/stemedb/backup"
 	"github.com/stemedb/stemedb/internal/auditlog"
+	"github.com/stemedb/stemedb/internal/exitcode"
 	"github.com/stemedb/stemedb/internal/settings"
 	"github.com/stemedb/stemedb/internal/version"
 	"github.com/stemedb/stemedb/node"
@@ -70,19 +71,19 @@ func (p *process) serve(ctx context.Context) error {
 
 	registry, metrics, err := newRegistry()
 	if err != nil {
-		return &codedError{exitError, err}
+		return &exitcode.Error{Code: exitError, Err: err}
 	}
 	traces, err := p.startTraces(ctx, registry)
 	if err != nil {
-		return &codedError{exitError, err}
+		return &exitcode.Error{Code: exitError, Err: err}
 	}
 	defer traces.end()
 	inspector, err := newInspector(p.settings.Defense)
 	if err != nil {
-		return &codedError{exitError, err}
+		return &exitcode.Error{Code: exitError, Err: err}
 	}
 	if err := p.openBackups(); err != nil {
-		return &codedError{exitUsage, err}
+		return &exitcode.Error{Code: exitUsage, Err: err}
 	}
 	limits := newLimits(p.settings)
 	server, err := api.New(api.Config{
@@ -97,12 +98,12 @@ func (p *process) serve(ctx context.Context) error {
 		AllowedOrigins: p.settings.AllowedOrigins, TrustedProxies: p.settings.TrustedProxies, MaxConnections: p.settings.MaxConnections,
 	})
 	if err != nil {
-		return &codedError{exitError, err}
+		return &exitcode.Error{Code: exitError, Err: err}
 	}
 	p.followCertificates(registry)
 	listening, err := p.listen(server)
 	if err != nil {
-		return &codedError{exitError, err}
+		return &exitcode.Error{Code: exitError, Err: err}
 	}
 	p.warnAboutExposure(listening)
 	config := p.settings.Node
@@ -115,7 +116,7 @@ func (p *process) serve(ctx context.Context) error {
 
 	n, signalled, err := p.start(ctx, config)
 	if err != nil {
-		return &codedError{exitError, errors.Join(err, p.web.Close())}
+		return &exitcode.Error{Code: exitError, Err: errors.Join(err, p.web.Close())}
 	}
 	server.Attach(n.ID(), store{n})
 	root := p.ensureRootKey(ctx, n)
@@ -154,7 +155,7 @@ func (p *process) openAudit(n *node.Node) (*auditlog.Log, error) {
 		MaxEntries: p.settings.AuditMaxEntries, Logger: p.log, Paused: func() bool { return n.DiskTrouble() != nil },
 	})
 	if err != nil {
-		return nil, &codedError{exitError, err}
+		return nil, &exitcode.Error{Code: exitError, Err: err}
 	}
 	return audit, nil
 }
@@ -206,9 +207,9 @@ func (p *process) wait(n *node.Node) error {
 		p.log.Info("stopping", "signal", sig.String())
 		return nil
 	case <-n.Failure():
-		return &codedError{exitFailed, fmt.Errorf("the node has failed: %w", n.Err())}
+		return &exitcode.Error{Code: exitFailed, Err: fmt.Errorf("the node has failed: %w", n.Err())}
 	case err := <-p.webEnded:
-		return &codedError{exitError, fmt.Errorf("serve HTTP: %w", err)}
+		return &exitcode.Error{Code: exitError, Err: fmt.Errorf("serve HTTP: %w", err)}
 	}
 }
 
@@ -244,7 +245,7 @@ func (p *process) stop(n *node.Node, graceful bool) error {
 	}
 	errs = append(errs, n.Stop(ctx))
 	if err := errors.Join(errs...); err != nil {
-		return &codedError{exitError, err}
+		return &exitcode.Error{Code: exitError, Err: err}
 	}
 	return nil
 }
