@@ -69,7 +69,7 @@ func (n *Node) Backup(ctx context.Context, r BackupRequest) (b *Backup, err erro
 	if r.Kind == backup.Log {
 		return b, b.ofLog(n.logs, viewHead(view), r)
 	}
-	state, err := n.fsm.Copy() // at the view's index, or after it
+	state, err := n.fsm.Copy(n.cfg.BackupRate) // at the view's index, or after it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
@@ -201,7 +201,7 @@ func BackupStopped(ctx context.Context, cfg Config, store backup.Store, logOnly 
 		err = b.ofStoppedLog(ctx, whole, data.logs, store)
 	} else {
 		var state *fsm.Copy
-		if state, err = whole.Copy(); err == nil {
+		if state, err = whole.Copy(0); err == nil {
 			b.ofState(state)
 		}
 	}
