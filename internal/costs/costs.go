@@ -79,12 +79,12 @@ func (b Budget) hold(t testing.TB, measured float64) {
 	}
 }
 
-// rounds of the calls that HoldMemory counts: what else allocates in the process
+// Rounds is how often HoldMemory counts: what else allocates in the process
 // meanwhile is not in all of them.
-const rounds = 5
+const Rounds = 5
 
-// HoldMemory holds the allocations and bytes of one call of f. calls is how many
-// are counted together; each call is of so many operations.
+// HoldMemory holds the allocations and bytes of an operation. A call of f is of so
+// many operations; it is called calls+1 times in each of the Rounds.
 func HoldMemory(t testing.TB, operation string, calls, operations int, f func()) {
 	t.Helper()
 	if raceDetector {
@@ -101,7 +101,7 @@ func memory(calls int, f func()) (allocations, bytes float64) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	allocations, bytes = math.Inf(1), math.Inf(1)
-	for range rounds {
+	for range Rounds {
 		runtime.GC()
 		f()
 		var before, after runtime.MemStats
