@@ -125,3 +125,48 @@ func page(v *View, f assertion.Filter, limit int) error {
 	}
 	return err
 }
+
+// TestCostOfWrites holds how many keys a claim takes in the index: stored by a new
+// voice, and stored by a voice that has said something before. Both are on a
+// question that claims of several values are on.
+func TestCostOfWrites(t *testing.T) {
+	db := stocked(t, 1000)
+	for _, c := range []struct {
+		operation string
+		make      func(i int) *assertion.Assertion
+	}{
+		{"store a claim of a new voice", func(i int) *assertion.Assertion { return one(2000 + i) }},
+		{"store a claim of a known voice", func(i int) *assertion.Assertion {
+			a := one(2000 + i)
+			a.Timestamp++
+			return a
+		}},
+	} {
+		for _, claims := range []int{1, 100} {
+			operation := c.operation
+			if claims > 1 {
+				operation = fmt.Sprintf("%s, of %d in a batch", c.operation, claims)
+			}
+			t.Run(operation, func(t *testing.T) {
+				batch, err := db.NewBatch()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer batch.Close()
+				entry := batch.Applied().Index + 1
+				for i := range claims {
+					a := c.make(claims*2 + i) // other claims for each size
+					commit := assertion.Commit{Position: assertion.Position{Index: entry, Offset: uint16(i)}, At: entry}
+					if o, err := batch.Assert(a, a.ContentHash(), commit, assertion.Admission{}); err != nil || o != Created {
+						t.Fatalf("%v, %v", o, err)
+					}
+				}
+				batch.SetApplied(Applied{Index: entry, Term: 1, CommittedAt: entry})
+				if err := batch.Commit(); err != nil {
+					t.Fatal(err)
+				}
+				costs.Hold(t, operation, costs.KeysWritten, float64(batch.blind.Count())/float64(claims))
+			})
+		}
+	}
+}
