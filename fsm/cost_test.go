@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"encoding/binary"
-	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -43,10 +42,11 @@ func TestCostOfApplying(t *testing.T) {
 	for _, c := range []struct {
 		operation       string
 		entries, claims int // handed over at once; in each entry
+		handed          string
 	}{
-		{"apply one claim", 1, 1},
-		{"apply a claim of 64 entries of 1", 64, 1},
-		{"apply a claim of an entry of 100", 1, 100},
+		{"apply one claim", 1, 1, "apply one entry"},
+		{"apply a claim of 64 entries of 1", 64, 1, "apply 64 entries at once"},
+		{"apply a claim of an entry of 100", 1, 100, "apply one entry"},
 	} {
 		t.Run(c.operation, func(t *testing.T) {
 			const calls = 10
@@ -86,8 +86,8 @@ func TestCostOfApplying(t *testing.T) {
 			if _, _, count := f.Current(); count != uint64(n) {
 				t.Fatalf("%d claims are stored, %d were applied", count, n)
 			}
-			costs.Hold(t, fmt.Sprintf("what raft hands over at once, of %d", c.entries), costs.Batches, float64(f.Commits()-before)/float64(len(logs)))
-			costs.Hold(t, fmt.Sprintf("what raft hands over at once, of %d", c.entries), costs.Syncs, float64(syncs.Load()))
+			costs.Hold(t, c.handed, costs.Batches, float64(f.Commits()-before)/float64(len(logs)))
+			costs.Hold(t, c.handed, costs.Syncs, float64(syncs.Load()))
 		})
 	}
 }

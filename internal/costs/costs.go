@@ -87,7 +87,7 @@ const Rounds = 5
 // many operations; it is called calls+1 times in each of the Rounds.
 func HoldMemory(t testing.TB, operation string, calls, operations int, f func()) {
 	t.Helper()
-	if raceDetector {
+	if Race {
 		t.Skip("the race detector allocates beside the program: what this counts is held without it")
 	}
 	allocations, bytes := memory(calls, f)

@@ -2,6 +2,6 @@
 
 package costs
 
-// raceDetector tells that the program is watched by the race detector, which
+// Race tells that the program is watched by the race detector, which
 // allocates beside it.
-const raceDetector = true
+const Race = true
