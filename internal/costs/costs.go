@@ -24,7 +24,10 @@ const (
 // slack is the part of a budget that a cost may vary by for no reason of ours, as
 // with a release of Go.
 func (u Unit) slack() float64 {
-	if u == Allocations || u == Bytes {
+	switch u {
+	case Allocations:
+		return 0.02
+	case Bytes:
 		return 0.05
 	}
 	return 0
