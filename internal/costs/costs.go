@@ -71,7 +71,7 @@ func Hold(t testing.TB, operation string, u Unit, measured float64) {
 
 func (b Budget) hold(t testing.TB, measured float64) {
 	t.Helper()
-	t.Logf("cost: %-52s %10.4g %-12s of %8.6g", b.Operation, measured, b.Unit, b.Limit)
+	t.Logf("cost: %-52s %10.6g %-12s of %8.6g", b.Operation, measured, b.Unit, b.Limit)
 	switch {
 	case measured > b.Limit:
 		t.Errorf("%s: %.6g %s, the budget is %.6g: find what made it dearer; if that is worth its price, raise the budget in internal/costs/budgets.go to %v",
