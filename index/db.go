@@ -55,6 +55,7 @@ type DB struct {
 	damage  atomic.Pointer[error]
 	once    sync.Once
 	writer  writer
+	commits atomic.Uint64
 
 	background struct {
 		sync.Mutex
@@ -201,6 +202,9 @@ func (d *DB) Checkpoint(dir string) error {
 
 // Metrics are Pebble's own.
 func (d *DB) Metrics() *pebble.Metrics { return d.db.Metrics() }
+
+// Commits is how many batches were committed since the index was opened.
+func (d *DB) Commits() uint64 { return d.commits.Load() }
 
 // Err is the first damage that any read or background work has met.
 func (d *DB) Err() error {
