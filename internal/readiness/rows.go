@@ -74,7 +74,7 @@ func recoveryRows() []Row {
 			Script: checks + "duplicates.sh",
 			Fault: fault{"the index does not look whether it has a claim", []edit{{"index/batch.go",
 				"\traw, err := b.db.get(b.recall, hashKey(h))\n\tif err == nil {\n\t\tif len(raw) != seqLen",
-				"\traw, err := b.db.get(b.recall, hashKey(h))\n\terr = pebble.ErrNotFound\n\tif err == nil {\n\t\tif len(raw) != seqLen"}}, "FAILED: "}},
+				"\traw, err := b.db.get(b.recall, hashKey(h))\n\terr = pebble.ErrNotFound\n\tif err == nil {\n\t\tif len(raw) != seqLen"}}, "FAILED: claims that were there the second time"}},
 		{Name: "apply-cursor", Area: areaRecovery,
 			Shows: "the applied index moves together with the data, and entries up to it have no second effect",
 			Room:  "fsm", Tests: []string{"TestCursorMovesWithData", "TestCursorSkipsWhatWasApplied", "TestCursorAfterRestoreIsTheSnapshots"},
@@ -82,7 +82,7 @@ func recoveryRows() []Row {
 		{Name: "restart", Area: areaRecovery,
 			Shows:  "after kill -9 a node has the same count, digest and answers",
 			Script: checks + "restart.sh",
-			Fault:  fault{"a node counts a claim less in its index than it has told", []edit{headShort}, "FAILED: "}},
+			Fault:  fault{"a node counts a claim less in its index than it has told", []edit{headShort}, "FAILED: the number of claims after kill -9"}},
 	}
 }
 
@@ -119,19 +119,19 @@ func pipelineRows() []Row {
 		{Name: "ingest", Area: areaPipeline,
 			Shows:  "claims signed by stemectl and by OpenSSL are stored and read back by their hashes",
 			Script: checks + "ingest.sh",
-			Fault:  fault{"claims are stored under another hash", []edit{{"index/batch.go", "b.recall.Set(hashKey(c.Hash), s.seq[:], nil)", "b.recall.Set(hashKey(c.SourceHash), s.seq[:], nil)"}}, "FAILED: "}},
+			Fault:  fault{"claims are stored under another hash", []edit{{"index/batch.go", "b.recall.Set(hashKey(c.Hash), s.seq[:], nil)", "b.recall.Set(hashKey(c.SourceHash), s.seq[:], nil)"}}, "FAILED: GET /v1/assertions/"}},
 		{Name: "query", Area: areaPipeline,
 			Shows:  "GET /v1/query finds what it is asked for, and resolves it by a lens",
 			Script: checks + "query.sh",
-			Fault:  fault{"claims are filed under no subject", []edit{{"index/batch.go", "key(spaceQuestion, question(c.Subject, c.Predicate), o[:]),", `key(spaceQuestion, question("", c.Predicate), o[:]),`}}, "FAILED: "}},
+			Fault:  fault{"claims are filed under no subject", []edit{{"index/batch.go", "key(spaceQuestion, question(c.Subject, c.Predicate), o[:]),", `key(spaceQuestion, question("", c.Predicate), o[:]),`}}, "FAILED: what is claimed about Semaglutide"}},
 		{Name: "skeptic", Area: areaPipeline,
 			Shows:  "GET /v1/skeptic tells unanimous from contested",
 			Script: checks + "skeptic.sh",
-			Fault:  fault{"the conflict of one value alone is scored", []edit{{"lens/skeptic.go", "assertion.ConflictScore(shares)", "assertion.ConflictScore(shares[:1])"}}, "FAILED: "}},
+			Fault:  fault{"the conflict of one value alone is scored", []edit{{"lens/skeptic.go", "assertion.ConflictScore(shares)", "assertion.ConflictScore(shares[:1])"}}, "FAILED: their conflict score"}},
 		{Name: "health", Area: areaPipeline,
 			Shows:  "GET /v1/health counts the claims; /livez and /readyz answer",
 			Script: checks + "health.sh",
-			Fault:  fault{"each claim counts twice", []edit{{"index/batch.go", "\tb.head.count++\n", "\tb.head.count += 2\n"}}, "FAILED: "}},
+			Fault:  fault{"each claim counts twice", []edit{{"index/batch.go", "\tb.head.count++\n", "\tb.head.count += 2\n"}}, "FAILED: the number of claims"}},
 	}
 }
 
@@ -206,7 +206,7 @@ func observabilityRows() []Row {
 		{Name: "alerts", Area: areaObservability,
 			Shows:  "alert rules pass their unit tests; Prometheus, Alertmanager and HAProxy accept their configurations",
 			Script: "scripts/check-rules.sh",
-			Fault:  fault{"an alert compares with the wrong number", []edit{{"deploy/prometheus/rules.yml", `up{job="stemedb"} == 0`, `up{job="stemedb"} == 2`}}, "FAILED"}},
+			Fault:  fault{"an alert compares with the wrong number", []edit{{"deploy/prometheus/rules.yml", `up{job="stemedb"} == 0`, `up{job="stemedb"} == 2`}}, "StemedbNodeDown"}},
 		{Name: "runbooks", Area: areaObservability,
 			Shows: "every alert has a runbook and a unit test, and every runbook an alert",
 			Room:  "internal/dashboards", Tests: []string{"TestEveryAlertHasARunbookAndATest"},

@@ -16,6 +16,9 @@ import (
 	"github.com/stemedb/stemedb/internal/localcluster"
 )
 
+// UsualLoad is how long the scenario sustained runs, unless a run says otherwise.
+const UsualLoad = 30 * time.Second
+
 const (
 	// rowTime bounds one row; go test has its own, shorter bound.
 	rowTime = 20 * time.Minute

@@ -22,9 +22,7 @@ const (
 	page         = "uat/production-readiness/README.md"
 	usualResults = "uat/production-readiness/results"
 
-	// A run is to be judged by scenarios of this length, a self-test needs less:
-	// what it breaks shows at once.
-	usualLoad    = 30 * time.Second
+	// What a self-test breaks shows at once.
 	selfTestLoad = 10 * time.Second
 
 	exitRed   = 1
@@ -64,6 +62,7 @@ func run(ctx context.Context) error {
 	selfTest := flag.Bool("self-test", false, "break the tree for each row, in a copy, and see the row red")
 	length := flag.Duration("load-duration", 0, "how long the scenario sustained runs; the others no longer than 20s a phase (default 30s, with --self-test 10s)")
 	results := flag.String("results", usualResults, "folder of the reports; the page is made anew only for the usual one")
+	pageOnly := flag.Bool("page", false, "make the page anew of the rows and the reports, and run nothing")
 	verbose := flag.Bool("verbose", false, "show what the commands write while they run")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -76,7 +75,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := readiness.Options{Rows: rows, Load: usualLoad, Log: io.Discard, Out: os.Stdout}
+	o := readiness.Options{Rows: rows, Load: readiness.UsualLoad, Log: io.Discard, Out: os.Stdout}
 	if *selfTest {
 		o.Load = selfTestLoad
 	}
@@ -95,6 +94,8 @@ func run(ctx context.Context) error {
 	switch {
 	case *list:
 		return readiness.List(os.Stdout, o)
+	case *pageOnly:
+		return readiness.RewritePage(filepath.Join(o.Root, page), filepath.Join(o.Root, usualResults), readiness.UsualLoad)
 	case *selfTest:
 		return testItself(ctx, o)
 	}
@@ -126,7 +127,7 @@ func verify(ctx context.Context, o readiness.Options) error {
 		return err
 	}
 	if o.Results == filepath.Join(o.Root, usualResults) {
-		if err := readiness.RewritePage(filepath.Join(o.Root, page), o.Results, usualLoad); err != nil {
+		if err := readiness.RewritePage(filepath.Join(o.Root, page), o.Results, readiness.UsualLoad); err != nil {
 			return err
 		}
 	}
