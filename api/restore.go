@@ -121,7 +121,7 @@ func decodeRecord(record []byte) (e assertion.Entry, admission assertion.Admissi
 	admission.Work = nil // what was admitted once needs no proof
 	switch kind {
 	case assertion.KindAssertion:
-		a, _, err := assertion.NewRecordDecoder().Decode(record)
+		a, _, err := assertion.DecodeRecord(record)
 		return a, admission, err
 	case assertion.KindVote, assertion.KindEpoch, assertion.KindSupersession, assertion.KindEndorsement, assertion.KindSource, assertion.KindSourceStatus,
 		assertion.KindAlias, assertion.KindLabel, assertion.KindSeeds, assertion.KindDecision, assertion.KindAPIKey:

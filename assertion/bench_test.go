@@ -59,9 +59,8 @@ func BenchmarkDecodeRecord(b *testing.B) {
 	}
 	b.SetBytes(int64(len(record)))
 	b.ReportAllocs()
-	decoder := NewRecordDecoder()
 	for b.Loop() {
-		if _, _, err := decoder.Decode(record); err != nil {
+		if _, _, err := DecodeRecord(record); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -78,37 +78,25 @@ func (s SignatureBytes) MarshalText() ([]byte, error) { return appendHex(nil, s[
 // UnmarshalText reads the text form.
 func (s *SignatureBytes) UnmarshalText(text []byte) error { return decodeHex(s[:], string(text)) }
 
-// contentHasher is BLAKE3 in derive-key mode. Hashes made under different
-// contexts never meet, so a signature over one kind of content can never be
-// replayed as a signature over another. Making one costs 11 kB of memory and
-// more time than hashing an ordinary claim, so whoever hashes many keeps it.
-type contentHasher struct{ h *blake3.Hasher }
-
-func newContentHasher(context string) contentHasher {
-	return contentHasher{blake3.NewDeriveKey(context)}
-}
-
-func (c contentHasher) sum(content []byte) Hash {
-	var h Hash
-	c.h.Reset()
-	_, _ = c.h.Write(content) // a hash never fails
-	c.h.Sum(h[:0])
-	return h
-}
-
-// contentHashers keeps hashers for who hashes only once, by context.
+// contentHashers keeps hashers by context: making one costs 11 kB of memory and
+// more time than hashing an ordinary claim.
 var contentHashers sync.Map // string → *sync.Pool of *blake3.Hasher
 
-// hashContent hashes under a context.
-func hashContent(context string, content []byte) Hash {
+// hashContent hashes under a context, with BLAKE3 in derive-key mode. Hashes made
+// under different contexts never meet, so a signature over one kind of content can
+// never be replayed as a signature over another.
+func hashContent(context string, content []byte) (h Hash) {
 	held, ok := contentHashers.Load(context)
 	if !ok {
-		held, _ = contentHashers.LoadOrStore(context, &sync.Pool{New: func() any { return newContentHasher(context).h }})
+		held, _ = contentHashers.LoadOrStore(context, &sync.Pool{New: func() any { return blake3.NewDeriveKey(context) }})
 	}
 	pool := held.(*sync.Pool)             //nolint:forcetypeassert // contentHashers holds nothing else
 	hasher := pool.Get().(*blake3.Hasher) //nolint:forcetypeassert // nor does the pool
 	defer pool.Put(hasher)
-	return contentHasher{hasher}.sum(content)
+	hasher.Reset()
+	_, _ = hasher.Write(content) // a hash never fails
+	hasher.Sum(h[:0])
+	return h
 }
 
 const lowerHex = "0123456789abcdef"

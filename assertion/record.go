@@ -50,26 +50,14 @@ func (a *Assertion) UnmarshalBinary(b []byte) error {
 }
 
 // DecodeRecord reads a record as UnmarshalBinary does and also returns the
-// content hash, computed from the content bytes inside the record. Who reads
-// many records keeps a RecordDecoder.
-func DecodeRecord(b []byte) (*Assertion, Hash, error) { return NewRecordDecoder().Decode(b) }
-
-// RecordDecoder decodes record after record with the same hashing memory: a
-// third of the time of DecodeRecord, and 11 kB less garbage for each. It must
-// not be used by two goroutines at once.
-type RecordDecoder struct{ hasher contentHasher }
-
-// NewRecordDecoder returns a decoder that is ready for use.
-func NewRecordDecoder() *RecordDecoder { return &RecordDecoder{newContentHasher(contentContext)} }
-
-// Decode reads one record as DecodeRecord does.
-func (d *RecordDecoder) Decode(b []byte) (*Assertion, Hash, error) {
+// content hash, computed from the content bytes inside the record.
+func DecodeRecord(b []byte) (*Assertion, Hash, error) {
 	a := new(Assertion)
 	content, err := a.decodeRecord(b)
 	if err != nil {
 		return nil, Hash{}, err
 	}
-	return a, d.hasher.sum(content), nil
+	return a, hashContent(contentContext, content), nil
 }
 
 // decodeRecord fills a zero assertion and returns the content bytes, a part of

@@ -29,17 +29,17 @@ func (a *Assertion) SignV1(key PrivateKey, at uint64) {
 }
 
 func (a *Assertion) appendSignature(key PrivateKey, at uint64, version uint8) {
-	signature := ed25519.Sign(key, a.messageOf(version, newContentHasher(contentContext)))
+	signature := ed25519.Sign(key, a.messageOf(version))
 	a.Signatures = append(a.Signatures, Signature{
 		AgentID: AgentOf(key), Signature: SignatureBytes(signature), Timestamp: at, Version: version})
 }
 
 // messageOf returns the bytes that a signature of the version covers.
-func (a *Assertion) messageOf(version uint8, hasher contentHasher) []byte {
+func (a *Assertion) messageOf(version uint8) []byte {
 	if version == SignatureV1 {
 		return []byte(a.Subject + ":" + a.Predicate)
 	}
-	hash := hasher.sum(a.ContentBytes())
+	hash := a.ContentHash()
 	return hash[:]
 }
 

@@ -144,7 +144,7 @@ func (f *FSM) write(batch *index.Batch, record []byte, c assertion.Commit) (Resu
 		return Result{}, err
 	}
 	if kind == assertion.KindAssertion {
-		a, hash, err := f.decoder.Decode(record)
+		a, hash, err := assertion.DecodeRecord(record)
 		if err != nil {
 			return Result{}, err
 		}

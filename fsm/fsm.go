@@ -89,8 +89,7 @@ type FSM struct {
 	failure  atomic.Pointer[error]
 	failed   chan struct{}
 	replay   replay
-	decoder  *assertion.RecordDecoder // of the goroutine that applies
-	seq      uint64                   // of checkpoint folders; guarded by applying
+	seq      uint64 // of checkpoint folders; guarded by applying
 	members  atomic.Pointer[configuration]
 	live     atomic.Uint64 // number of the database that is served, 0 while opening
 }
@@ -105,7 +104,7 @@ var (
 // it), the database is restored from it.
 func Open(dir string, o Options) (*FSM, error) {
 	o = o.withDefaults()
-	f := &FSM{options: o, log: o.Logger.With("component", "fsm"), failed: make(chan struct{}), decoder: assertion.NewRecordDecoder()}
+	f := &FSM{options: o, log: o.Logger.With("component", "fsm"), failed: make(chan struct{})}
 	f.databases = databases{fs: o.FS, dir: dir, onCorruption: f.corrupt, options: index.Options{
 		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, Logger: o.Logger,
 	}}

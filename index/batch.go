@@ -62,9 +62,8 @@ type Batch struct {
 type writer struct {
 	busy     atomic.Bool // a batch is open
 	head     head        // as committed
-	decoder  *assertion.RecordDecoder
-	elements *expander // of claims
-	entries  *expander // of the rest
+	elements *expander   // of claims
+	entries  *expander   // of the rest
 }
 
 // NewBatch begins a batch. Only one may be open at a time.
@@ -242,18 +241,7 @@ func (b *Batch) find(h assertion.Hash) (*storedClaim, error) {
 	return b.load(seq(raw))
 }
 
-// load returns a stored claim that must exist.
-func (b *Batch) load(s seq) (*storedClaim, error) {
-	raw, err := b.db.get(b.recall, claimKey(s))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, b.db.explain(fmt.Errorf("%w: claim %x is missing", ErrCorrupt, s))
-	}
-	if err != nil {
-		return nil, err
-	}
-	stored, err := decodeStored(b.db.writer.decoder, s, raw)
-	return stored, b.db.explain(err)
-}
+func (b *Batch) load(s seq) (*storedClaim, error) { return b.db.load(b.recall, s) }
 
 func (b *Batch) create(s *storedClaim) error {
 	c := &s.claim

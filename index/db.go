@@ -12,8 +12,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"github.com/stemedb/stemedb/assertion"
 )
 
 var (
@@ -99,7 +97,7 @@ func Open(dir string, o Options) (*DB, error) {
 	if err := d.checkLayout(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.writer.decoder, d.writer.elements, d.writer.entries = assertion.NewRecordDecoder(), newExpander(claimContext), newExpander(entryContext)
+	d.writer.elements, d.writer.entries = newExpander(claimContext), newExpander(entryContext)
 	if d.writer.head, err = d.readHead(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the index in %s: %w", dir, err), d.Close())
 	}
@@ -144,8 +142,11 @@ func (d *DB) checkLayout() error {
 		return d.explain(err)
 	}
 	defer closer.Close()
+	if len(raw) == 1 && raw[0] >= oldestLayout && raw[0] < layoutVersion {
+		return d.db.Set(keyLayout, []byte{layoutVersion}, pebble.NoSync)
+	}
 	if len(raw) != 1 || raw[0] != layoutVersion {
-		return fmt.Errorf("the index has layout %x, this version of stemedb reads %d: start the version that wrote it, or let the node join anew with an empty data directory", raw, layoutVersion)
+		return fmt.Errorf("the index has layout %x, this version of stemedb reads up to %d: start the version that wrote it, or let the node join anew with an empty data directory", raw, layoutVersion)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -27,7 +28,7 @@ type dispute struct {
 
 // recountPart bounds the work of keeping scores: one is taken anew when the
 // support has changed in as many values as this part of the question's.
-const recountPart = 8
+const recountPart = 2
 
 func (d *dispute) encode() []byte {
 	b := binary.AppendUvarint(make([]byte, 0, 8), d.values)
@@ -125,24 +126,18 @@ func (b *Batch) writeDisputes() error {
 
 // conflict is the conflict score of a question as the batch leaves it.
 func (b *Batch) conflict(q []byte, touched []*bucket) (score float64, err error) {
-	prefix := key(spaceBucket, q)
-	var supports []float64
 	at := b.head.applied.CommittedAt
-	it, err := b.db.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
+	values, err := b.db.values(b.db.db, q)
 	if err != nil {
-		return 0, b.db.explain(err)
+		return 0, err
 	}
-	for ok := it.First(); ok; ok = it.Next() {
-		if b.buckets[string(it.Key())] != nil {
-			continue
-		}
-		held, err := decodeBucket(it.Value())
-		if err != nil {
-			return 0, errors.Join(b.db.explain(err), it.Close())
-		}
+	values = slices.DeleteFunc(values, func(v valueOf) bool { return b.buckets[string(key(spaceBucket, q, v.key))] != nil })
+	var supports []float64
+	err = b.db.eachBucket(b.db.db, q, values, func(_ *valueOf, held *bucket) error {
 		supports = append(supports, held.support(at))
-	}
-	if err := b.db.explain(errors.Join(it.Error(), it.Close())); err != nil {
+		return nil
+	})
+	if err != nil {
 		return 0, err
 	}
 	for _, bucket := range touched {

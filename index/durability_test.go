@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -272,5 +273,80 @@ func TestANewerLayoutIsRefused(t *testing.T) {
 	}
 	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "layout") {
 		t.Errorf("open: %v, want an error about the layout", err)
+	}
+}
+
+// An index of layout 1, whose voices' current claims are their order alone, goes
+// on as one that was never of it.
+func TestLayout1IsReadAndReplaced(t *testing.T) {
+	again := func(i int) *assertion.Assertion { // of 100 voices, each on one question
+		a := plain(i)
+		a.Subject, a.SourceHash = fmt.Sprintf("subject-%d", i%20), assertion.Hash{byte(i % 100)}
+		a.Signatures[0].AgentID = assertion.AgentID{byte(i % 100)}
+		return a
+	}
+	tallies := func(old bool) (all []*assertion.Tally) {
+		dir := t.TempDir()
+		db, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, db, 0, 150, 50, again)
+		if old {
+			downgrade(t, db)
+			if err := errors.Join(db.Flush(), db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if db, err = Open(dir, Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fill(t, db, 150, 30, 10, again)
+		v, err := db.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			tally, err := v.Tally(fmt.Sprintf("subject-%d", i), "value", testNow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, tally)
+		}
+		if raw, err := db.get(v.snapshot, keyLayout); err != nil || len(raw) != 1 || raw[0] != layoutVersion {
+			t.Errorf("the layout is %x (%v), want %d", raw, err, layoutVersion)
+		}
+		if err := errors.Join(v.Close(), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	want := tallies(false)
+	for i, got := range tallies(true) {
+		if diff := tallyDiff(got, want[i]); diff != "" {
+			t.Errorf("subject-%d: %s", i, diff)
+		}
+	}
+}
+
+// downgrade makes an index one of layout 1.
+func downgrade(t *testing.T, db *DB) {
+	t.Helper()
+	it, err := db.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceCurrent}, UpperBound: []byte{spaceCurrent + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	voices := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := db.db.Set(it.Key(), it.Value()[:orderLen], pebble.NoSync); err != nil {
+			t.Fatal(err)
+		}
+		voices++
+	}
+	if err := errors.Join(it.Error(), it.Close(), db.db.Set(keyLayout, []byte{oldestLayout}, pebble.NoSync)); err != nil {
+		t.Fatal(err)
+	}
+	if voices != 100 {
+		t.Fatalf("%d voices, want 100", voices)
 	}
 }

@@ -108,10 +108,7 @@ func (v *View) concealed(e assertion.Entry) (bool, error) {
 
 // claimEvent takes a stored claim back to its first commit.
 func (v *View) claimEvent(s seq, raw []byte) (assertion.Event, error) {
-	if v.decoder == nil {
-		v.decoder = assertion.NewRecordDecoder()
-	}
-	stored, err := decodeStored(v.decoder, s, raw)
+	stored, err := decodeStored(s, raw)
 	if err != nil {
 		return assertion.Event{}, v.db.explain(err)
 	}

@@ -21,7 +21,7 @@ const (
 	spaceAll       = 'g' // ^time ^sequence
 	spaceChild     = 'k' // parent's hash, sequence of the child
 	spaceDerived   = 'j' // hash in derived_from, sequence of the claim that names it
-	spaceCurrent   = 'w' // question, source, agent → ^time ^sequence of the voice's current claim
+	spaceCurrent   = 'w' // question, source, agent → what the voice's current claim says (voices.go)
 	spaceVoice     = 'v' // question, source, agent, ^time ^sequence: the voice's visible claims
 	spaceMember    = 'm' // question, value, tier, ^time ^sequence, agent, source → contribution
 	spaceBucket    = 'b' // question, value → bucket
@@ -46,8 +46,13 @@ var (
 	keyTrust = []byte{spaceMeta, 't'}
 )
 
-// layoutVersion is the version of this keyspace and of the values in it.
-const layoutVersion = 1
+// layoutVersion is the version of this keyspace and of the values in it. Layout 1
+// held the order alone in spaceCurrent; such values are read, and replaced as
+// voices speak again.
+const (
+	layoutVersion = 2
+	oldestLayout  = 1
+)
 
 const (
 	seqLen   = 10

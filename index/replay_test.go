@@ -48,7 +48,7 @@ func digestOfRecords(t *rapid.T, v *View) (lthash.State, uint64) {
 			k, raw := it.Key(), it.Value()
 			switch space {
 			case spaceClaim:
-				s, err := decodeStored(assertion.NewRecordDecoder(), seq(k[1:]), raw)
+				s, err := decodeStored(seq(k[1:]), raw)
 				if err != nil {
 					t.Fatal(err)
 				}

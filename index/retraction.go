@@ -86,15 +86,12 @@ func (v *View) leapfrog(sources, voices *pebble.Iterator, sourceAt, voiceAt int)
 
 // addGone notes what the current claim of a retracted voice contributes.
 func (v *View) addGone(gone *retraction, current []byte) error {
-	if len(current) != orderLen {
-		return fmt.Errorf("%w: a voice's current claim has %d bytes", ErrCorrupt, len(current))
-	}
-	c, err := v.load(order(current).seq())
+	c, err := decodeCurrent(current, v.stored)
 	if err != nil {
 		return err
 	}
-	at := bucketClass{c.Object.Key(), c.SourceClass}
-	gone.parts[at] = append(gone.parts[at], newContribution(c.SourceClass, c.Confidence, c.Timestamp))
+	at := bucketClass{c.value, c.class}
+	gone.parts[at] = append(gone.parts[at], c.part)
 	return nil
 }
 

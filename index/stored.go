@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/stemedb/stemedb/assertion"
 )
 
@@ -90,7 +92,21 @@ func (s *storedClaim) encode() ([]byte, error) {
 	return append(b, record...), nil
 }
 
-func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedClaim, error) {
+// load reads a stored claim that must exist.
+func (d *DB) load(r pebble.Reader, s seq) (*storedClaim, error) {
+	raw, closer, err := r.Get(claimKey(s))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, d.explain(fmt.Errorf("%w: claim %x is missing", ErrCorrupt, s))
+	}
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	defer closer.Close()
+	stored, err := decodeStored(s, raw)
+	return stored, d.explain(err)
+}
+
+func decodeStored(q seq, b []byte) (*storedClaim, error) {
 	if len(b) < storedHead || b[0] != storedVersion {
 		return nil, fmt.Errorf("%w: stored claim %x has no known form", ErrCorrupt, q)
 	}
@@ -115,7 +131,7 @@ func decodeStored(decoder *assertion.RecordDecoder, q seq, b []byte) (*storedCla
 	if err != nil {
 		return nil, fmt.Errorf("%w: stored claim %x: %w", ErrCorrupt, q, err)
 	}
-	a, h, err := decoder.Decode(b)
+	a, h, err := assertion.DecodeRecord(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: stored claim %x: %w", ErrCorrupt, q, err)
 	}

@@ -39,8 +39,10 @@ func (c contribution) append(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(c.exponent))
 }
 
+const contributionLen = 12
+
 func decodeContribution(b []byte) (contribution, error) {
-	if len(b) != 12 {
+	if len(b) != contributionLen {
 		return contribution{}, fmt.Errorf("%w: a contribution of %d bytes", ErrCorrupt, len(b))
 	}
 	return contribution{mantissa: binary.BigEndian.Uint64(b), exponent: int32(binary.BigEndian.Uint32(b[8:]))}, nil

@@ -119,7 +119,7 @@ func FuzzDecodeStored(f *testing.F) {
 	}
 	f.Add(raw)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if _, err := decodeStored(assertion.NewRecordDecoder(), seq{}, raw); err != nil && !errors.Is(err, ErrCorrupt) {
+		if _, err := decodeStored(seq{}, raw); err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("an error without ErrCorrupt: %v", err)
 		}
 	})

@@ -28,41 +28,28 @@ func (v *View) Tally(subject, predicate string, at uint64) (*assertion.Tally, er
 	if err != nil {
 		return nil, err
 	}
-	values, err := v.pairs(key(spaceValue, q))
+	values, err := v.db.values(v.snapshot, q)
 	if err != nil {
 		return nil, err
 	}
-	buckets, err := v.pairs(key(spaceBucket, q))
-	if err != nil {
-		return nil, err
-	}
-	if len(values) != len(buckets) {
-		return nil, v.db.explain(fmt.Errorf("%w: %d values and %d buckets for one question", ErrCorrupt, len(values), len(buckets)))
-	}
-	for i := range buckets {
-		if !bytes.Equal(values[i].suffix, buckets[i].suffix) {
-			return nil, v.db.explain(fmt.Errorf("%w: a bucket without its value", ErrCorrupt))
-		}
-		object, err := assertion.DecodeObject(values[i].value)
+	err = v.db.eachBucket(v.snapshot, q, values, func(value *valueOf, b *bucket) error {
+		object, err := assertion.DecodeObject(value.object)
 		if err != nil {
-			return nil, v.db.explain(fmt.Errorf("%w: %w", ErrCorrupt, err))
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		b, err := decodeBucket(buckets[i].value)
+		if err := v.takeRetracted(q, value.key, b, gone); err != nil || b.empty() {
+			return err
+		}
+		support, err := v.support(q, value.key, b, at, gone)
 		if err != nil {
-			return nil, v.db.explain(err)
-		}
-		if err := v.takeRetracted(q, buckets[i].suffix, b, gone); err != nil {
-			return nil, err
-		}
-		if b.empty() {
-			continue
-		}
-		support, err := v.support(q, buckets[i].suffix, b, at, gone)
-		if err != nil {
-			return nil, err
+			return err
 		}
 		support.Object = object
 		tally.Values = append(tally.Values, support)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(tally.Values, func(a, b assertion.ValueTally) int {
 		return bytes.Compare(a.Object.Canonical(), b.Object.Canonical())
@@ -70,17 +57,50 @@ func (v *View) Tally(subject, predicate string, at uint64) (*assertion.Tally, er
 	return tally, nil
 }
 
-type pair struct{ suffix, value []byte }
+// valueOf is a value of a question: the key of the object, and its canonical form.
+type valueOf struct{ key, object []byte }
 
-func (v *View) pairs(prefix []byte) (pairs []pair, err error) {
-	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
+// values are those of a question, in the order of their keys.
+func (d *DB) values(r pebble.Reader, q []byte) (values []valueOf, err error) {
+	prefix := key(spaceValue, q)
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
 	if err != nil {
-		return nil, v.db.explain(err)
+		return nil, d.explain(err)
 	}
 	for ok := it.First(); ok; ok = it.Next() {
-		pairs = append(pairs, pair{bytes.Clone(it.Key()[len(prefix):]), bytes.Clone(it.Value())})
+		values = append(values, valueOf{bytes.Clone(it.Key()[len(prefix):]), bytes.Clone(it.Value())})
 	}
-	return pairs, v.db.explain(errors.Join(it.Error(), it.Close()))
+	return values, d.explain(errors.Join(it.Error(), it.Close()))
+}
+
+// eachBucket reads the buckets of some values of a question, given in the order of
+// their keys. It seeks each one: a bucket that claims keep changing has many
+// versions in memory, and an iterator that goes from one bucket to the next goes
+// past all of them.
+func (d *DB) eachBucket(r pebble.Reader, q []byte, values []valueOf, each func(*valueOf, *bucket) error) (err error) {
+	if len(values) == 0 {
+		return nil
+	}
+	prefix := key(spaceBucket, q)
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
+	if err != nil {
+		return d.explain(err)
+	}
+	defer func() { err = d.explain(errors.Join(err, it.Error(), it.Close())) }()
+	for i := range values {
+		at := append(prefix[:len(prefix):len(prefix)], values[i].key...)
+		if !it.SeekGE(at) || !bytes.Equal(it.Key(), at) {
+			return errors.Join(it.Error(), fmt.Errorf("%w: value %x of a question has no bucket", ErrCorrupt, values[i].key))
+		}
+		b, err := decodeBucket(it.Value())
+		if err != nil {
+			return err
+		}
+		if err := each(&values[i], b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // support evaluates a bucket at a time. Claims later than that time have not

@@ -15,7 +15,6 @@ type View struct {
 	db       *DB
 	snapshot pebble.Reader
 	head     head
-	decoder  *assertion.RecordDecoder // made at the first read of a claim
 	// known is the committed_at up to which the view sees, nil if all.
 	known *uint64
 	// unknown is where what is not known at known begins, nil until it is needed.
@@ -66,7 +65,7 @@ func (d *DB) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
 	if err != nil {
 		return nil, err
 	}
-	stored, err := decodeStored(assertion.NewRecordDecoder(), seq(at), raw)
+	stored, err := decodeStored(seq(at), raw)
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -123,23 +122,14 @@ func (v *View) Get(h assertion.Hash) (*assertion.Claim, error) {
 	return c, err
 }
 
+func (v *View) stored(s seq) (*storedClaim, error) { return v.db.load(v.snapshot, s) }
+
 // load returns a claim that an index entry points to, as it was known; nil if
 // it was not.
 func (v *View) load(s seq) (*assertion.Claim, error) {
-	raw, closer, err := v.snapshot.Get(claimKey(s))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, v.db.explain(fmt.Errorf("%w: claim %x is missing", ErrCorrupt, s))
-	}
+	stored, err := v.stored(s)
 	if err != nil {
-		return nil, v.db.explain(err)
-	}
-	defer closer.Close()
-	if v.decoder == nil {
-		v.decoder = assertion.NewRecordDecoder()
-	}
-	stored, err := decodeStored(v.decoder, s, raw)
-	if err != nil {
-		return nil, v.db.explain(err)
+		return nil, err
 	}
 	if v.known != nil {
 		if known, err := v.rewind(stored); err != nil || !known {

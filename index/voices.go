@@ -9,88 +9,136 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 )
 
-// voiceKey names a voice on a question: the source and the signer. The source
-// comes first so that the voices of a retracted one are found together.
-func voiceKey(space byte, c *assertion.Claim, agent assertion.AgentID) []byte {
-	return key(space, question(c.Subject, c.Predicate), c.SourceHash[:], agent[:])
+// voice is who speaks on a question: a signer on a source.
+type voice struct {
+	question []byte
+	source   assertion.Hash
+	agent    assertion.AgentID
+}
+
+func voiceOf(c *assertion.Claim, agent assertion.AgentID) voice {
+	return voice{question(c.Subject, c.Predicate), c.SourceHash, agent}
+}
+
+// key names the voice in a space. The source comes before the signer so that the
+// voices of a retracted one are found together.
+func (v *voice) key(space byte, more ...byte) []byte {
+	return key(space, v.question, v.source[:], v.agent[:], more)
+}
+
+// current is what a voice's newest visible claim says: the value of spaceCurrent.
+type current struct {
+	order order
+	value assertion.Hash // key of the object
+	class assertion.SourceClass
+	part  contribution
+}
+
+const currentLen = orderLen + len(assertion.Hash{}) + 1 + contributionLen
+
+func currentOf(s *storedClaim) current {
+	c := &s.claim
+	return current{s.order(), c.Object.Key(), c.SourceClass, newContribution(c.SourceClass, c.Confidence, c.Timestamp)}
+}
+
+func (c *current) encode() []byte {
+	b := make([]byte, 0, currentLen)
+	b = append(append(append(b, c.order[:]...), c.value[:]...), byte(c.class))
+	return c.part.append(b)
+}
+
+// decodeCurrent reads a voice's current claim. load serves values of layout 1,
+// which hold the order alone.
+func decodeCurrent(b []byte, load func(seq) (*storedClaim, error)) (c current, err error) {
+	switch len(b) {
+	case orderLen:
+		s, err := load(order(b).seq())
+		if err != nil {
+			return c, err
+		}
+		return currentOf(s), nil
+	case currentLen:
+		c.order, b = order(b[:orderLen]), b[orderLen:]
+		c.value, b = assertion.Hash(b[:len(c.value)]), b[len(c.value):]
+		c.class = assertion.SourceClass(b[0])
+		if c.part, err = decodeContribution(b[1:]); err == nil && c.class < assertion.NumTiers {
+			return c, nil
+		}
+	}
+	return c, fmt.Errorf("%w: a voice's current claim has no known form", ErrCorrupt)
 }
 
 // addVoice lets a visible claim speak for one of its signers: it becomes the
 // voice's current claim if it is the newest.
 func (b *Batch) addVoice(s *storedClaim, agent assertion.AgentID) error {
-	o := s.order()
-	if err := b.recall.Set(append(voiceKey(spaceVoice, &s.claim, agent), o[:]...), nil, nil); err != nil {
+	o, v := s.order(), voiceOf(&s.claim, agent)
+	if err := b.recall.Set(v.key(spaceVoice, o[:]...), nil, nil); err != nil {
 		return err
 	}
-	current, found, err := b.current(&s.claim, agent)
+	was, found, err := b.current(&v)
 	if err != nil {
 		return err
 	}
 	if found {
-		if string(current[:]) < string(o[:]) {
+		if string(was.order[:]) < string(o[:]) {
 			return nil // the voice has said something newer
 		}
-		replaced, err := b.load(current.seq())
-		if err != nil {
-			return err
-		}
-		if err := b.leaveBucket(replaced, agent); err != nil {
+		if err := b.leaveBucket(&v, &was); err != nil {
 			return err
 		}
 	}
-	if err := b.recall.Set(voiceKey(spaceCurrent, &s.claim, agent), o[:], nil); err != nil {
-		return err
-	}
-	return b.joinBucket(s, agent)
+	return b.speak(&v, s)
 }
 
 // removeVoice silences a claim for one of its signers. If it was the voice's
 // current claim, the newest of the others takes its place.
 func (b *Batch) removeVoice(s *storedClaim, agent assertion.AgentID) error {
-	o := s.order()
-	prefix := voiceKey(spaceVoice, &s.claim, agent)
-	if err := b.recall.Delete(append(prefix, o[:]...), nil); err != nil {
+	o, v := s.order(), voiceOf(&s.claim, agent)
+	if err := b.recall.Delete(v.key(spaceVoice, o[:]...), nil); err != nil {
 		return err
 	}
-	current, found, err := b.current(&s.claim, agent)
+	was, found, err := b.current(&v)
 	if err != nil {
 		return err
 	}
-	if !found || current != o {
+	if !found || was.order != o {
 		return nil
 	}
-	if err := b.leaveBucket(s, agent); err != nil {
+	if err := b.leaveBucket(&v, &was); err != nil {
 		return err
 	}
-	next, found, err := b.first(prefix)
+	next, found, err := b.first(v.key(spaceVoice))
 	if err != nil {
 		return err
 	}
 	if !found {
-		return b.recall.Delete(voiceKey(spaceCurrent, &s.claim, agent), nil)
-	}
-	if err := b.recall.Set(voiceKey(spaceCurrent, &s.claim, agent), next[:], nil); err != nil {
-		return err
+		return b.recall.Delete(v.key(spaceCurrent), nil)
 	}
 	successor, err := b.load(next.seq())
 	if err != nil {
 		return err
 	}
-	return b.joinBucket(successor, agent)
+	return b.speak(&v, successor)
 }
 
-func (b *Batch) current(c *assertion.Claim, agent assertion.AgentID) (o order, found bool, err error) {
-	raw, err := b.db.get(b.recall, voiceKey(spaceCurrent, c, agent))
+// speak makes a claim the voice's current one.
+func (b *Batch) speak(v *voice, s *storedClaim) error {
+	now := currentOf(s)
+	if err := b.recall.Set(v.key(spaceCurrent), now.encode(), nil); err != nil {
+		return err
+	}
+	return b.joinBucket(v, &now, &s.claim.Object)
+}
+
+func (b *Batch) current(v *voice) (c current, found bool, err error) {
+	raw, err := b.db.get(b.recall, v.key(spaceCurrent))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return o, false, nil
+		return c, false, nil
 	}
-	if err != nil {
-		return o, false, err
+	if err == nil {
+		c, err = decodeCurrent(raw, b.load)
 	}
-	if len(raw) != orderLen {
-		return o, false, b.db.explain(fmt.Errorf("%w: a voice's current claim has %d bytes", ErrCorrupt, len(raw)))
-	}
-	return order(raw), true, nil
+	return c, true, b.db.explain(err)
 }
 
 // first returns the first order after a prefix.
@@ -108,24 +156,31 @@ func (b *Batch) first(prefix []byte) (o order, found bool, err error) {
 }
 
 // memberPrefix is the key of a bucket's members of one tier, newest first.
-func memberPrefix(c *assertion.Claim, value assertion.Hash, class assertion.SourceClass) []byte {
-	return key(spaceMember, question(c.Subject, c.Predicate), value[:], []byte{byte(class)})
+func memberPrefix(question []byte, value assertion.Hash, class assertion.SourceClass) []byte {
+	return key(spaceMember, question, value[:], []byte{byte(class)})
 }
 
-func (b *Batch) bucket(c *assertion.Claim, value assertion.Hash) (*bucket, error) {
-	k := key(spaceBucket, question(c.Subject, c.Predicate), value[:])
+func memberKey(v *voice, c *current) []byte {
+	return key(spaceMember, v.question, c.value[:], []byte{byte(c.class)}, c.order[:], v.agent[:], v.source[:])
+}
+
+// bucket returns the support of a value of a question; a new one if there is none
+// and fresh, its object, is given.
+func (b *Batch) bucket(question []byte, value assertion.Hash, fresh *assertion.ObjectValue) (*bucket, error) {
+	k := key(spaceBucket, question, value[:])
 	if known := b.buckets[string(k)]; known != nil {
 		return known, nil
 	}
 	raw, err := b.db.get(b.recall, k)
 	var read *bucket
 	switch {
-	case errors.Is(err, pebble.ErrNotFound):
+	case errors.Is(err, pebble.ErrNotFound) && fresh != nil:
 		read = &bucket{fresh: true}
-		object := c.Object.Canonical()
-		if err := b.blind.Set(key(spaceValue, question(c.Subject, c.Predicate), value[:]), object, nil); err != nil {
+		if err := b.blind.Set(key(spaceValue, question, value[:]), fresh.Canonical(), nil); err != nil {
 			return nil, err
 		}
+	case errors.Is(err, pebble.ErrNotFound):
+		return nil, b.db.explain(fmt.Errorf("%w: a voice speaks for value %s, which has no bucket", ErrCorrupt, value))
 	case err != nil:
 		return nil, err
 	default:
@@ -153,56 +208,38 @@ func (b *Batch) writeBucket(k []byte, bucket *bucket) error {
 	return b.blind.Delete(k, nil)
 }
 
-func (b *Batch) joinBucket(s *storedClaim, agent assertion.AgentID) error {
-	c := &s.claim
-	value := c.Object.Key()
-	bucket, err := b.bucket(c, value)
+func (b *Batch) joinBucket(v *voice, c *current, object *assertion.ObjectValue) error {
+	bucket, err := b.bucket(v.question, c.value, object)
 	if err != nil {
 		return err
 	}
-	part := newContribution(c.SourceClass, c.Confidence, c.Timestamp)
-	tier := &bucket.tiers[c.SourceClass]
-	if tier.voices == 0 || c.Timestamp > tier.newest {
-		tier.newest = c.Timestamp
+	tier := &bucket.tiers[c.class]
+	if at := c.order.timestamp(); tier.voices == 0 || at > tier.newest {
+		tier.newest = at
 	}
 	tier.voices++
-	tier.sum.add(part)
-	o := s.order()
-	k := append(memberPrefix(c, value, c.SourceClass), o[:]...)
-	return b.recall.Set(append(append(k, agent[:]...), c.SourceHash[:]...), part.append(nil), nil)
+	tier.sum.add(c.part)
+	return b.recall.Set(memberKey(v, c), c.part.append(nil), nil)
 }
 
-func (b *Batch) leaveBucket(s *storedClaim, agent assertion.AgentID) error {
-	c := &s.claim
-	value := c.Object.Key()
-	bucket, err := b.bucket(c, value)
+func (b *Batch) leaveBucket(v *voice, c *current) error {
+	bucket, err := b.bucket(v.question, c.value, nil)
 	if err != nil {
 		return err
 	}
-	prefix := memberPrefix(c, value, c.SourceClass)
-	o := s.order()
-	k := append(append(append(prefix[:len(prefix):len(prefix)], o[:]...), agent[:]...), c.SourceHash[:]...)
-	raw, err := b.db.get(b.recall, k)
-	if err != nil {
-		return b.db.explain(fmt.Errorf("%w: a voice of claim %s is in no bucket (%w)", ErrCorrupt, c.Hash, err))
-	}
-	part, err := decodeContribution(raw)
-	if err != nil {
-		return b.db.explain(err)
-	}
-	if err := b.recall.Delete(k, nil); err != nil {
+	if err := b.recall.Delete(memberKey(v, c), nil); err != nil {
 		return err
 	}
-	tier := &bucket.tiers[c.SourceClass]
+	tier := &bucket.tiers[c.class]
 	if tier.voices == 0 {
-		return b.db.explain(fmt.Errorf("%w: a voice leaves an empty bucket of claim %s", ErrCorrupt, c.Hash))
+		return b.db.explain(fmt.Errorf("%w: a voice leaves an empty bucket of value %s", ErrCorrupt, c.value))
 	}
 	tier.voices--
-	if err := tier.sum.remove(part); err != nil {
+	if err := tier.sum.remove(c.part); err != nil {
 		return b.db.explain(err)
 	}
-	if tier.voices > 0 && tier.newest == c.Timestamp {
-		newest, found, err := b.first(prefix)
+	if tier.voices > 0 && tier.newest == c.order.timestamp() {
+		newest, found, err := b.first(memberPrefix(v.question, c.value, c.class))
 		if err != nil {
 			return err
 		}
