@@ -43,7 +43,7 @@ func (b *bucket) empty() bool {
 // encode writes a tier mask, then per tier with voices: voices, newest, shift,
 // length of the magnitude, magnitude.
 func (b *bucket) encode() []byte {
-	out := []byte{0}
+	out := make([]byte, 1, 64)
 	for i := range b.tiers {
 		t := &b.tiers[i]
 		if t.voices == 0 {
@@ -53,9 +53,10 @@ func (b *bucket) encode() []byte {
 		out = binary.AppendUvarint(out, t.voices)
 		out = binary.AppendUvarint(out, t.newest)
 		out = binary.AppendVarint(out, int64(t.sum.shift))
-		magnitude := t.sum.magnitude.Bytes()
-		out = binary.AppendUvarint(out, uint64(len(magnitude)))
-		out = append(out, magnitude...)
+		length := (t.sum.magnitude.BitLen() + 7) / 8
+		out = binary.AppendUvarint(out, uint64(length))
+		out = append(out, make([]byte, length)...)
+		t.sum.magnitude.FillBytes(out[len(out)-length:])
 	}
 	return out
 }

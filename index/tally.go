@@ -87,8 +87,9 @@ func (d *DB) eachBucket(r pebble.Reader, q []byte, values []valueOf, each func(*
 		return d.explain(err)
 	}
 	defer func() { err = d.explain(errors.Join(err, it.Error(), it.Close())) }()
+	at := slices.Clone(prefix)
 	for i := range values {
-		at := append(prefix[:len(prefix):len(prefix)], values[i].key...)
+		at = append(at[:len(prefix)], values[i].key...)
 		if !it.SeekGE(at) || !bytes.Equal(it.Key(), at) {
 			return errors.Join(it.Error(), fmt.Errorf("%w: value %x of a question has no bucket", ErrCorrupt, values[i].key))
 		}
