@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -343,7 +342,7 @@ type entry struct {
 }
 
 // Name, Size, Mode, ModTime, IsDir and Sys implement fs.FileInfo.
-func (e entry) Name() string     { return path.Base(e.name) }
+func (e entry) Name() string     { return e.name }
 func (e entry) Size() int64      { return e.size }
 func (entry) Mode() fs.FileMode  { return 0o400 }
 func (entry) ModTime() time.Time { return time.Time{} }
