@@ -353,8 +353,12 @@ func TestStoresSayWhatIsWrong(t *testing.T) {
 		t.Errorf("a store that does not answer: %v", err)
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || errors.Is(err, ErrDamaged) {
+	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "signature we calculated does not match") {
 		t.Errorf("with the wrong secret: %v", err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "nobody")
+	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || !strings.Contains(err.Error(), "Access Key Id you provided does not exist") {
+		t.Errorf("with an unknown key: %v", err)
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")

@@ -494,10 +494,10 @@ func (p *place) exchange() (replaced string, err error) {
 }
 
 // restoreFirst restores a backup on the first start of a node, if the settings
-// say so. It does nothing where the data directory holds a node, or where a node
-// that is to be joined belongs to a cluster.
+// say so. It does nothing where another node is to restore, where the data directory
+// holds a node, or where a node that is to be joined belongs to a cluster.
 func restoreFirst(ctx context.Context, cfg *Config) error {
-	if cfg.RestoreFrom == "" {
+	if cfg.RestoreFrom == "" || cfg.RestoreNode != "" && cfg.RestoreNode != cfg.NodeID {
 		return nil
 	}
 	if _, err := os.Stat(cfg.identityPath()); !errors.Is(err, fs.ErrNotExist) && !interruptedRestore(cfg) {

@@ -362,8 +362,19 @@ func TestRestoreIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// The first start restores the backup that a setting names; later starts, and
-// nodes that find a cluster, do not.
+// mustBeOne fails the test if the nodes belong to several clusters.
+func (c *Cluster) mustBeOne() {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if got, want := c.Status(n).ClusterID, c.Status(c.Nodes[0]).ClusterID; got != want || got == "" {
+			c.t.Errorf("%s belongs to cluster %q, %s to %q", n.Name, got, c.Nodes[0].Name, want)
+		}
+	}
+}
+
+// The first start of the node that a setting names restores the backup that another
+// one names; nodes with the same settings join it and form no cluster without it.
+// Later starts, and nodes that find a cluster, do not restore.
 func TestBootFromABackup(t *testing.T) {
 	source := Start(t, Options{Nodes: 1, Name: "source"})
 	hashes := source.Write(0, 50)
@@ -371,15 +382,31 @@ func TestBootFromABackup(t *testing.T) {
 	source.KillAll()
 
 	c := New(t, Options{Settings: quickly()})
-	c.Nodes[0].Settings["restore-from"] = full
 	for _, n := range c.Nodes {
+		n.Settings["restore-from"] = full
 		c.do(n.Start())
 	}
+	for _, n := range c.Nodes { // which of them restores is not said
+		c.WaitFor("the node has ended", func() bool { return !n.Running() })
+		if n.ExitCode() != 78 || !strings.Contains(c.Log(n), "name the one that restores with restore-node") {
+			t.Errorf("%s: exit code %d, %s", n.Name, n.ExitCode(), c.Log(n))
+		}
+		n.Settings["restore-node"] = c.Nodes[0].Name
+		n.Settings["bootstrap-expect"] = "2" // the other two could form a cluster
+	}
+	for _, n := range c.Nodes[1:] {
+		c.do(n.Start())
+	}
+	for _, n := range c.Nodes[1:] {
+		c.WaitLog(n, 0, "only the first start of node "+c.Nodes[0].Name)
+	}
+	c.do(c.Nodes[0].Start())
 	c.WaitReady()
 	c.waitVoters(c.Nodes[0], 3)
 	for _, n := range c.Nodes {
 		c.MustHold(n, client.Consistency{}, hashes)
 	}
+	c.mustBeOne()
 	if s := c.Status(c.Nodes[1]); s.AssertionsCount != m.AssertionCount || s.ClusterID == m.ClusterID {
 		t.Errorf("the new cluster is %+v", s)
 	}
