@@ -151,7 +151,7 @@ func (o opening) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	if len(o.keys.identities) == 0 {
-		return nil, errors.Join(fmt.Errorf("%w: give a file with an identity that it was encrypted for", ErrEncrypted), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w: give a file with an identity that it was encrypted for (stemectl: --identity, stemedb: --backup-age-identity-file)", ErrEncrypted), f.Close())
 	}
 	plain, err := age.Decrypt(f, o.keys.identities...)
 	var noMatch *age.NoIdentityMatchError
