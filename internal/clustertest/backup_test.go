@@ -148,6 +148,18 @@ func TestBackupUnderLoadAndRestoreToEveryPoint(t *testing.T) {
 	if first.FirstIndex != m.Index+1 || second.FirstIndex != first.Index+1 {
 		t.Errorf("the backups end with %d, and go from %d to %d and from %d to %d", m.Index, first.FirstIndex, first.Index, second.FirstIndex, second.Index)
 	}
+	c.WaitEqual()
+	for _, n := range c.Nodes { // each can be asked, whoever leads
+		stream, err := c.Client(n).Backup(t.Context(), client.BackupOptions{})
+		c.do(err)
+		sink, err := backup.NewDir(filepath.Join(c.Dir, "of each"), time.Now())
+		c.do(err)
+		m, err := backup.Receive(t.Context(), stream, sink, func(int64) {})
+		c.do(errors.Join(err, stream.Close(), sink.Close()))
+		if m.Node != n.Name || m.AssertionCount != uint64(written.count()) {
+			t.Errorf("the backup of %s, of %d claims, is %+v", n.Name, written.count(), m)
+		}
+	}
 	if output, exit := stemectl(c, "backup", "verify", "--dir", dir); exit != 0 || strings.Count(output, "sound: ") != 3 {
 		t.Errorf("verify: exit code %d, %s", exit, output)
 	}
@@ -451,7 +463,8 @@ func TestBackupScripts(t *testing.T) {
 		return string(out), cmd.ProcessState.ExitCode()
 	}
 	first := c.Write(0, 20)
-	if output, exit := run("backup-stemedb.sh"); exit != 0 || !strings.Contains(output, "backups/stemedb-backup-") || !strings.Contains(output, "20 assertions") {
+	if output, exit := run("backup-stemedb.sh"); exit != 0 || !strings.Contains(output, "backups/stemedb-backup-") || !strings.Contains(output, "20 assertions") ||
+		!strings.Contains(output, "(100 %)") {
 		t.Fatalf("backup of a running cluster: exit code %d, %s", exit, output)
 	}
 	second := c.Write(100, 20)
