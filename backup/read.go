@@ -17,7 +17,17 @@ func Verify(backup fs.FS) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := fs.ReadDir(backup, ".")
+	if _, err := filesOf(backup, m); err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, NewReader(backup, m))
+	return m, err
+}
+
+// filesOf are the files of a backup by their names. One that the manifest does not
+// list is ErrDamaged.
+func filesOf(backup fs.FS, m *Metadata) (map[string]fs.DirEntry, error) {
+	all, err := fs.ReadDir(backup, ".")
 	if err != nil {
 		return nil, fmt.Errorf("list the backup: %w", err)
 	}
@@ -25,13 +35,47 @@ func Verify(backup fs.FS) (*Metadata, error) {
 	for _, f := range m.Files {
 		known[f.Name] = true
 	}
-	for _, entry := range names {
-		if !known[entry.Name()] {
-			return nil, fmt.Errorf("%w: it holds %s, which %s does not list", ErrDamaged, entry.Name(), MetadataName)
+	there := map[string]fs.DirEntry{}
+	for _, e := range all {
+		if !known[e.Name()] {
+			return nil, fmt.Errorf("%w: it holds %s, which %s does not list", ErrDamaged, e.Name(), MetadataName)
+		}
+		there[e.Name()] = e
+	}
+	return there, nil
+}
+
+// Complete checks, by their names and sizes alone, that a backup with a manifest
+// holds every file that is listed there, and no other. An encrypted file must have the
+// size that encryption for the recipients of its store gives it. What is in the files
+// only Verify tells.
+//
+// Errors: ErrDamaged; ErrEncrypted where the store has no recipients.
+func (f Found) Complete() error {
+	there, err := filesOf(f.files, f.Metadata)
+	if err != nil {
+		return err
+	}
+	for _, listed := range f.Metadata.Files {
+		e, ok := there[listed.Name]
+		if !ok {
+			return fmt.Errorf("%w: it lacks %s, which %s lists", ErrDamaged, listed.Name, MetadataName)
+		}
+		want := listed.Size
+		if opening, ok := f.files.(opening); ok && isSealed(e) {
+			if want, err = opening.keys.sealedSize(want); err != nil {
+				return err
+			}
+		}
+		info, err := e.Info()
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", listed.Name, err)
+		}
+		if info.Size() != want {
+			return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrDamaged, listed.Name, info.Size(), want)
 		}
 	}
-	_, err = io.Copy(io.Discard, NewReader(backup, m))
-	return m, err
+	return nil
 }
 
 // Reader reads the content of a backup and checks each byte of it. It fails,

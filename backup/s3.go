@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -80,7 +79,11 @@ func (b *bucket) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("bucket %s at %s: %w", b.name, b.client.EndpointURL().Host, err)
+	where := fmt.Sprintf("bucket %s at %s", b.name, b.client.EndpointURL().Host)
+	if code := minio.ToErrorResponse(err).Code; code != "" { // the text that follows is each store's own
+		where += ": " + code
+	}
+	return fmt.Errorf("%s: %w", where, err)
 }
 
 // objects are what lies below a prefix.
@@ -343,7 +346,7 @@ type entry struct {
 }
 
 // Name, Size, Mode, ModTime, IsDir and Sys implement fs.FileInfo.
-func (e entry) Name() string     { return path.Base(e.name) }
+func (e entry) Name() string     { return e.name }
 func (e entry) Size() int64      { return e.size }
 func (entry) Mode() fs.FileMode  { return 0o400 }
 func (entry) ModTime() time.Time { return time.Time{} }

@@ -72,7 +72,7 @@ func (s sealed) Create(ctx context.Context, at time.Time) (Place, error) {
 
 // Open implements Store.
 func (s sealed) Open(ctx context.Context, name string) fs.FS {
-	return opening{s.Store.Open(ctx, name), s.keys.identities}
+	return opening{s.Store.Open(ctx, name), s.keys}
 }
 
 // sealing encrypts what is put into a place.
@@ -86,8 +86,16 @@ func (s sealing) Put(ctx context.Context, name string, content []byte) error {
 	if name == MetadataName {
 		return s.Place.Put(ctx, name, content)
 	}
+	out, err := encrypt(content, s.recipients)
+	if err != nil {
+		return err
+	}
+	return s.Place.Put(ctx, name+sealedSuffix, out)
+}
+
+func encrypt(content []byte, recipients []age.Recipient) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := age.Encrypt(&out, s.recipients...)
+	w, err := age.Encrypt(&out, recipients...)
 	if err == nil {
 		_, err = w.Write(content)
 	}
@@ -95,16 +103,38 @@ func (s sealing) Put(ctx context.Context, name string, content []byte) error {
 		err = w.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("encrypt: %w", err)
+		return nil, fmt.Errorf("encrypt: %w", err)
 	}
-	return s.Place.Put(ctx, name+sealedSuffix, out.Bytes())
+	return out.Bytes(), nil
+}
+
+// After a header, whose size depends on the recipients alone, age writes the content
+// in chunks, each with a tag; the last one may be empty only where all are.
+const (
+	ageChunkBytes = 64 << 10
+	ageTagBytes   = 16
+)
+
+// sealedSize is the size of a file that is encrypted for the recipients.
+//
+// Errors: ErrEncrypted if there are none.
+func (k Keys) sealedSize(plain int64) (int64, error) {
+	if len(k.recipients) == 0 {
+		return 0, fmt.Errorf("%w, and no recipients are set", ErrEncrypted)
+	}
+	empty, err := encrypt(nil, k.recipients)
+	if err != nil {
+		return 0, err
+	}
+	chunks := max((plain+ageChunkBytes-1)/ageChunkBytes, 1)
+	return int64(len(empty)) + plain + (chunks-1)*ageTagBytes, nil
 }
 
 // opening shows the files of a backup under the names, and with the content, that
 // they had before they were encrypted.
 type opening struct {
 	fs.FS
-	identities []age.Identity
+	keys Keys
 }
 
 // Open implements fs.FS.
@@ -120,10 +150,10 @@ func (o opening) Open(name string) (fs.File, error) {
 		}
 		return nil, err
 	}
-	if len(o.identities) == 0 {
-		return nil, errors.Join(fmt.Errorf("%w: give a file with an identity that it was encrypted for", ErrEncrypted), f.Close())
+	if len(o.keys.identities) == 0 {
+		return nil, errors.Join(fmt.Errorf("%w: give a file with an identity that it was encrypted for (stemectl: --identity, stemedb: --backup-age-identity-file)", ErrEncrypted), f.Close())
 	}
-	plain, err := age.Decrypt(f, o.identities...)
+	plain, err := age.Decrypt(f, o.keys.identities...)
 	var noMatch *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &noMatch):
@@ -158,6 +188,12 @@ type renamed struct {
 
 // Name implements fs.DirEntry.
 func (r renamed) Name() string { return r.name }
+
+// isSealed tells whether an entry of an opening is an encrypted file.
+func isSealed(e fs.DirEntry) bool {
+	_, ok := e.(renamed)
+	return ok
+}
 
 // opened is a file that is read as what it was before it was encrypted.
 type opened struct {

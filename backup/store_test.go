@@ -340,7 +340,7 @@ func (f *failing) Put(ctx context.Context, name string, content []byte) error {
 func TestStoresSayWhatIsWrong(t *testing.T) {
 	server := s3test.Start(t)
 	missing := openStore(t, "s3://elsewhere", Keys{})
-	if _, err := List(t.Context(), missing); err == nil || !strings.Contains(err.Error(), "bucket elsewhere") || !strings.Contains(err.Error(), "does not exist") {
+	if _, err := List(t.Context(), missing); err == nil || !strings.Contains(err.Error(), "bucket elsewhere") || !strings.Contains(err.Error(), "NoSuchBucket") {
 		t.Errorf("a bucket that is not there: %v", err)
 	}
 	s := openStore(t, "s3://"+s3test.Bucket, Keys{})
@@ -353,7 +353,7 @@ func TestStoresSayWhatIsWrong(t *testing.T) {
 		t.Errorf("a store that does not answer: %v", err)
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || errors.Is(err, ErrDamaged) {
+	if _, err := List(t.Context(), openStore(t, "s3://"+s3test.Bucket, Keys{})); err == nil || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "SignatureDoesNotMatch") {
 		t.Errorf("with the wrong secret: %v", err)
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
@@ -388,5 +388,68 @@ func TestStoresSayWhatIsWrong(t *testing.T) {
 	}
 	if _, err := ParseKeys(nil, file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("identities that are none: %v", err)
+	}
+}
+
+// By names and sizes alone it is seen that a backup lacks something, or holds more.
+func TestIncompleteBackups(t *testing.T) {
+	file, recipient := identity(t)
+	_, second := identity(t)
+	content := noise(9, SegmentBytes+12345)
+	for kind, at := range kinds(t) {
+		for what, keys := range map[string]Keys{
+			"plain": {}, "encrypted": parseKeys(t, []string{recipient}, file), "for two": parseKeys(t, []string{recipient, second}, ""),
+		} {
+			location := at.location + "/" + what
+			s := openStore(t, location, keys)
+			take(t, s, 1e9, full(10), content)
+			name := Name(time.Unix(1e9, 0))
+			complete := func(s Store) error { return Find(t.Context(), s, name).Complete() }
+			if err := complete(s); err != nil {
+				t.Errorf("%s, %s: a whole backup: %v", kind, what, err)
+			}
+			if err := complete(openStore(t, location, Keys{})); errors.Is(err, ErrEncrypted) != (what != "plain") {
+				t.Errorf("%s, %s: without recipients: %v", kind, what, err)
+			}
+			segments, err := filepath.Glob(filepath.Join(at.dir, what, name, "*.seg*"))
+			if err != nil || len(segments) != 2 {
+				t.Fatalf("%s, %s: segments: %v, %v", kind, what, segments, err)
+			}
+			for i, segment := range segments {
+				sound, err := os.ReadFile(segment)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for damage, change := range map[string]func() error{
+					"lost":    func() error { return os.Remove(segment) },
+					"cut":     func() error { return os.WriteFile(segment, sound[:len(sound)-1], 0o600) },
+					"longer":  func() error { return os.WriteFile(segment, append(bytes.Clone(sound), 0), 0o600) },
+					"emptied": func() error { return os.WriteFile(segment, nil, 0o600) },
+				} {
+					if err := change(); err != nil {
+						t.Fatal(err)
+					}
+					if err := complete(s); !errors.Is(err, ErrDamaged) {
+						t.Errorf("%s, %s: segment %d is %s: %v", kind, what, i, damage, err)
+					}
+					if err := os.WriteFile(segment, sound, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := complete(s); err != nil {
+				t.Errorf("%s, %s: whole again: %v", kind, what, err)
+			}
+			nested := filepath.Join(at.dir, what, name, "more")
+			if err := os.Mkdir(nested, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(segments[1], filepath.Join(nested, filepath.Base(segments[1]))); err != nil {
+				t.Fatal(err)
+			}
+			if err := complete(s); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "does not list") {
+				t.Errorf("%s, %s: a file in a folder of its own: %v", kind, what, err)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -49,6 +50,9 @@ func (p *promise) release(proposer string) {
 // see each other, none has state, this one has the smallest name among them,
 // and every one of them promises itself.
 func (n *Node) bootstrap(peers []peer) error {
+	if err := n.leftToRestore(); err != nil {
+		return fmt.Errorf("no cluster was found at %v: waiting for one (%w)", n.cfg.Join, err)
+	}
 	if n.cfg.BootstrapExpect == 0 {
 		return fmt.Errorf("no cluster was found at %v: waiting for one (bootstrap-expect is 0)", n.cfg.Join)
 	}
@@ -76,6 +80,15 @@ func (n *Node) bootstrap(peers []peer) error {
 		return nil // another node's turn
 	}
 	return n.formCluster(members, peers)
+}
+
+// leftToRestore says why this node has no part in forming an empty cluster: a node is
+// to found it with a backup. nil if none is.
+func (n *Node) leftToRestore() error {
+	if n.cfg.RestoreFrom == "" {
+		return nil
+	}
+	return fmt.Errorf("restore-from is set: only the first start of node %s, with an empty data directory, forms one, by restoring %s", cmp.Or(n.cfg.RestoreNode, n.id), n.cfg.RestoreFrom)
 }
 
 func (n *Node) formCluster(members []raft.Server, peers []peer) error {

@@ -52,9 +52,13 @@ type Config struct {
 
 	// RestoreFrom, if set, is the backup (see RestoreRequest.Path) that the node's first start
 	// restores: as a new cluster of this node alone, which others join. It means
-	// nothing to a node that has data, or that finds a cluster to join. Set it on
-	// one node only.
+	// nothing to a node that has data, or that finds a cluster to join. A node
+	// with it never bootstraps an empty cluster.
 	RestoreFrom string
+	// RestoreNode is the NodeID of the one node that restores; the others wait to join
+	// it, so that all can have the same settings. Only a node without others to
+	// join may leave it open: several that restore would be several clusters.
+	RestoreNode string
 	// RestoreKeys open that backup if it is encrypted.
 	RestoreKeys backup.Keys
 
@@ -227,6 +231,14 @@ func (c *Config) Validate() error {
 	}
 	if c.BootstrapExpect > 1 && len(c.Join) == 0 {
 		bad("bootstrap-expect is %d but there is no address to join: the nodes could never see each other; set --join", c.BootstrapExpect)
+	}
+	switch {
+	case c.RestoreNode != "" && c.RestoreFrom == "":
+		bad("restore-node is %q, and restore-from names no backup: set it too, or neither", c.RestoreNode)
+	case c.RestoreNode != "" && c.NodeID == "":
+		bad("restore-node is %q, and the node has no name to compare it with: set node-id", c.RestoreNode)
+	case c.RestoreFrom != "" && c.RestoreNode == "" && len(c.Join) > 0:
+		bad("restore-from is set and there are addresses to join: each node with these settings would become a cluster of its own; name the one that restores with restore-node, the same on every node: the others join it")
 	}
 	if c.NonVoter && len(c.Join) == 0 {
 		bad("the node is to be a non-voter but there is no address to join: only voters form a cluster; set --join")

@@ -216,13 +216,16 @@ func TestAnUnnamedNodeKeepsTheNameItMade(t *testing.T) {
 
 func TestConfigSaysWhatIsWrong(t *testing.T) {
 	for want, breakIt := range map[string]func(*Config){
-		"data directory":     func(c *Config) { c.DataDir = "" },
-		"advertise":          func(c *Config) { c.ClusterAddr = "0.0.0.0:18182" },
-		"no address to join": func(c *Config) { c.BootstrapExpect = 3 },
-		"heartbeat":          func(c *Config) { c.HeartbeatTimeout = time.Millisecond },
-		"leader lease":       func(c *Config) { c.LeaderLease = time.Hour },
-		"gossip key":         func(c *Config) { c.GossipKey = []byte("short") },
-		"never become part":  func(c *Config) { c.BootstrapExpect = 0 },
+		"data directory":       func(c *Config) { c.DataDir = "" },
+		"advertise":            func(c *Config) { c.ClusterAddr = "0.0.0.0:18182" },
+		"no address to join":   func(c *Config) { c.BootstrapExpect = 3 },
+		"heartbeat":            func(c *Config) { c.HeartbeatTimeout = time.Millisecond },
+		"leader lease":         func(c *Config) { c.LeaderLease = time.Hour },
+		"gossip key":           func(c *Config) { c.GossipKey = []byte("short") },
+		"never become part":    func(c *Config) { c.BootstrapExpect = 0 },
+		"a cluster of its own": func(c *Config) { c.RestoreFrom, c.Join, c.NodeID = "backup", []string{"other"}, "n1" },
+		"names no backup":      func(c *Config) { c.RestoreNode, c.NodeID = "n1", "n1" },
+		"set node-id":          func(c *Config) { c.RestoreFrom, c.RestoreNode = "backup", "n1" },
 	} {
 		cfg := DefaultConfig()
 		cfg.DataDir = "x"

@@ -69,10 +69,11 @@ const stagingName = "restore.tmp"
 const stagingPrefix = ".stemedb-restore-"
 
 // Restore makes the data directory of one node of a backup: a new cluster of
-// that node alone, with a new name, that others join. The node must not run. All
-// backups are read and checked before anything is written, and the data directory
-// holds either what it held before or the whole restored node: a restore that was
-// interrupted is recognised, never served, and can be repeated.
+// that node alone, with a new name, that others join. The node must not run. A
+// data directory that may not be replaced is refused first. Then all backups are
+// read and checked, before anything is written, and the data directory holds either
+// what it held before or the whole restored node: a restore that was interrupted is
+// recognised, never served, and can be repeated.
 //
 // Errors: ErrDataDirInUse, ErrDataDirNotEmpty, and those of backup.Plan and
 // backup.Verify.
@@ -83,6 +84,15 @@ func Restore(ctx context.Context, cfg Config, r RestoreRequest) (out Restored, e
 	if r.Progress == nil {
 		r.Progress = func(string) {}
 	}
+	lock, err := lockOccupied(&cfg, r.Replace)
+	defer func() {
+		if lock != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	if err != nil {
+		return out, err
+	}
 	plan, err := checkedPlan(ctx, r)
 	if err != nil {
 		return out, err
@@ -90,11 +100,11 @@ func Restore(ctx context.Context, cfg Config, r RestoreRequest) (out Restored, e
 	for _, f := range plan {
 		out.Backups = append(out.Backups, f.Path)
 	}
-	lock, err := lockDataDir(&cfg)
-	if err != nil {
-		return out, err
+	if lock == nil {
+		if lock, err = lockDataDir(&cfg); err != nil {
+			return out, err
+		}
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
 	place, err := choosePlace(&cfg, r.Replace)
 	if err != nil {
 		return out, err
@@ -111,6 +121,27 @@ func Restore(ctx context.Context, cfg Config, r RestoreRequest) (out Restored, e
 	return out, err
 }
 
+// lockOccupied locks a data directory that holds something which a restore may
+// replace. One that is empty, or not there, is in nobody's use: it is left as it is,
+// and the lock is nil.
+//
+// Errors: ErrDataDirInUse, ErrDataDirNotEmpty; the lock may be there then.
+func lockOccupied(cfg *Config, replace bool) (io.Closer, error) {
+	there, err := os.ReadDir(cfg.DataDir)
+	if len(there) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the data directory: %w", err)
+	}
+	lock, err := lockDataDir(cfg)
+	if err != nil {
+		return nil, err
+	}
+	_, err = replaces(cfg, replace)
+	return lock, err
+}
+
 // place is where a restore builds, and how that becomes the data directory.
 type place struct {
 	dataDir, staging string
@@ -121,37 +152,39 @@ type place struct {
 	done   bool
 }
 
-// choosePlace looks at the data directory, which is locked. An earlier restore
-// that was interrupted is cleared away.
-func choosePlace(cfg *Config, replace bool) (*place, error) {
+// replaces tells whether a restore replaces what the data directory, which is locked,
+// holds. An empty one, and what an interrupted restore has left, is not replaced.
+//
+// Errors: ErrDataDirNotEmpty if it may not be.
+func replaces(cfg *Config, may bool) (bool, error) {
+	if interruptedRestore(cfg) {
+		return false, nil
+	}
 	entries, err := os.ReadDir(cfg.DataDir)
 	if err != nil {
-		return nil, fmt.Errorf("look at the data directory: %w", err)
+		return false, fmt.Errorf("look at the data directory: %w", err)
 	}
-	p := &place{dataDir: cfg.DataDir, staging: filepath.Join(cfg.DataDir, stagingName), inside: true}
-	interrupted := interruptedRestore(cfg)
 	var held []string
 	for _, e := range entries {
 		if e.Name() != filepath.Base(cfg.lockPath()) && e.Name() != "lost+found" {
 			held = append(held, e.Name())
 		}
 	}
-	switch {
-	case interrupted:
-		// What is there came from the staging folder, which is cleared last.
-		for _, name := range restoredNames(cfg) {
-			if err := os.RemoveAll(filepath.Join(cfg.DataDir, name)); err != nil {
-				return nil, fmt.Errorf("clear away an interrupted restore: %w", err)
-			}
-		}
-		if err := os.RemoveAll(p.staging); err != nil {
-			return nil, fmt.Errorf("clear away an interrupted restore: %w", err)
-		}
-	case len(held) == 0:
-	case !replace:
-		return nil, fmt.Errorf("%w: %s holds %s and %d more: give an empty one, or --force, which renames it", ErrDataDirNotEmpty, cfg.DataDir, held[0], len(held)-1)
-	default:
-		p.inside = false
+	if len(held) > 0 && !may {
+		return false, fmt.Errorf("%w: %s holds %s and %d more: give an empty one, or --force, which renames it", ErrDataDirNotEmpty, cfg.DataDir, held[0], len(held)-1)
+	}
+	return len(held) > 0, nil
+}
+
+// choosePlace makes the folder to build in, of a data directory that is locked. An
+// earlier restore that was interrupted is cleared away.
+func choosePlace(cfg *Config, replace bool) (*place, error) {
+	replace, err := replaces(cfg, replace)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{dataDir: cfg.DataDir, staging: filepath.Join(cfg.DataDir, stagingName), inside: !replace}
+	if replace {
 		if p.staging, err = os.MkdirTemp(filepath.Dir(cfg.DataDir), stagingPrefix); err != nil {
 			return nil, fmt.Errorf("make a folder beside the data directory: %w", err)
 		}
@@ -160,6 +193,14 @@ func choosePlace(cfg *Config, replace bool) (*place, error) {
 			return nil, errors.Join(err, p.abandon())
 		}
 		return p, nil
+	}
+	if interruptedRestore(cfg) {
+		// What is there came from the staging folder, which is cleared last.
+		for _, name := range append(restoredNames(cfg), stagingName) {
+			if err := os.RemoveAll(filepath.Join(cfg.DataDir, name)); err != nil {
+				return nil, fmt.Errorf("clear away an interrupted restore: %w", err)
+			}
+		}
 	}
 	if err := os.Mkdir(p.staging, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder in the data directory: %w", err)
@@ -453,10 +494,10 @@ func (p *place) exchange() (replaced string, err error) {
 }
 
 // restoreFirst restores a backup on the first start of a node, if the settings
-// say so. It does nothing where the data directory holds a node, or where a node
-// that is to be joined belongs to a cluster.
+// say so. It does nothing where another node is to restore, where the data directory
+// holds a node, or where a node that is to be joined belongs to a cluster.
 func restoreFirst(ctx context.Context, cfg *Config) error {
-	if cfg.RestoreFrom == "" {
+	if cfg.RestoreFrom == "" || cfg.RestoreNode != "" && cfg.RestoreNode != cfg.NodeID {
 		return nil
 	}
 	if _, err := os.Stat(cfg.identityPath()); !errors.Is(err, fs.ErrNotExist) && !interruptedRestore(cfg) {

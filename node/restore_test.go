@@ -3,7 +3,9 @@ package node
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -181,5 +183,79 @@ func TestRestoreListsTheGoodKeys(t *testing.T) {
 	}
 	if len(out.Keys) != 1 || out.Keys[0].ID != "good" {
 		t.Errorf("good keys: %v", out.Keys)
+	}
+}
+
+// A data directory that may not be replaced is refused before the backup is looked
+// at; one that is empty stays so until the backup is checked.
+func TestRestoreLooksAtTheDataDirectoryFirst(t *testing.T) {
+	sound := taken(t, t.TempDir(), history(2, 2, 2), 0, nil)
+	damaged := taken(t, t.TempDir(), history(2, 2, 2), 0, nil)
+	if err := os.Remove(filepath.Join(damaged, "state-000000.seg")); err != nil {
+		t.Fatal(err)
+	}
+	within := func(dir string) (names []string) {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	for name, tc := range map[string]struct {
+		prepare func(cfg *Config) (release func() error, err error)
+		replace bool
+		want    error
+		holds   []string
+	}{
+		"not there": {want: backup.ErrDamaged},
+		"empty":     {prepare: func(cfg *Config) (func() error, error) { return nil, os.Mkdir(cfg.DataDir, 0o700) }, want: backup.ErrDamaged},
+		"data": {prepare: func(cfg *Config) (func() error, error) {
+			return nil, errors.Join(os.Mkdir(cfg.DataDir, 0o700), os.WriteFile(cfg.identityPath(), []byte(`{"node_id":"n1"}`), 0o600))
+		}, want: ErrDataDirNotEmpty, holds: []string{"LOCK", "node.json"}},
+		"data to replace": {prepare: func(cfg *Config) (func() error, error) {
+			return nil, errors.Join(os.Mkdir(cfg.DataDir, 0o700), os.WriteFile(cfg.identityPath(), []byte(`{"node_id":"n1"}`), 0o600))
+		}, replace: true, want: backup.ErrDamaged, holds: []string{"LOCK", "node.json"}},
+		"in use": {prepare: func(cfg *Config) (func() error, error) {
+			lock, err := lockDataDir(cfg)
+			return lock.Close, err
+		}, replace: true, want: ErrDataDirInUse, holds: []string{"LOCK"}},
+		"interrupted": {prepare: func(cfg *Config) (func() error, error) {
+			return nil, os.MkdirAll(filepath.Join(cfg.DataDir, stagingName, "state"), 0o700)
+		}, want: backup.ErrDamaged, holds: []string{"LOCK", stagingName}},
+	} {
+		cfg := DefaultConfig()
+		cfg.DataDir, cfg.Logger = filepath.Join(t.TempDir(), "node"), slog.New(slog.DiscardHandler)
+		release := func() error { return nil }
+		if tc.prepare != nil {
+			got, err := tc.prepare(&cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != nil {
+				release = got
+			}
+		}
+		looked := 0
+		request := RestoreRequest{Path: damaged, Replace: tc.replace, Progress: func(string) { looked++ }}
+		_, err := Restore(t.Context(), cfg, request)
+		if !errors.Is(err, tc.want) || (looked > 0) != errors.Is(err, backup.ErrDamaged) {
+			t.Errorf("%s: the damaged backup was looked at %d times, %v", name, looked, err)
+		}
+		if got := within(cfg.DataDir); !slices.Equal(got, tc.holds) {
+			t.Errorf("%s: then it holds %v", name, got)
+		}
+		if beside := within(filepath.Dir(cfg.DataDir)); len(beside) > 1 {
+			t.Errorf("%s: beside it: %v", name, beside)
+		}
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+		request.Path, request.Replace = sound, true
+		if _, err := Restore(t.Context(), cfg, request); err != nil {
+			t.Errorf("%s: the sound backup: %v", name, err)
+		}
 	}
 }

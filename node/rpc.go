@@ -149,6 +149,9 @@ func (h rpcHandler) Grant(_ context.Context, req transport.GrantRequest) (transp
 	case n.hasState():
 		return transport.GrantResponse{}, fmt.Errorf("%w: node %s belongs to a cluster already", transport.ErrRefused, n.id)
 	}
+	if err := n.leftToRestore(); err != nil {
+		return transport.GrantResponse{}, fmt.Errorf("%w: node %s: %w", transport.ErrRefused, n.id, err)
+	}
 	if holder, ok := n.promised.give(req.Proposer, n.cfg.Now()); !ok {
 		return transport.GrantResponse{}, fmt.Errorf("%w: node %s is promised to %s", transport.ErrRefused, n.id, holder)
 	}

@@ -142,11 +142,14 @@ func (n *Node) backupIfDue(ctx context.Context) error {
 		return err
 	}
 	all = ofCluster(all, n.ClusterID())
-	newest := backup.NewestFull(all, n.ClusterID())
+	newest, err := n.newestBackup(all)
+	if err != nil {
+		return err
+	}
 	if newest != nil {
 		n.backups.set(began, newest.Metadata.Timestamp, newest.Metadata.TotalBytes)
 	}
-	if n.untilBackup() > 0 {
+	if newest != nil && n.untilBackup() > 0 {
 		return nil
 	}
 	view, err := n.Read(ctx, Consistency{})
@@ -169,6 +172,24 @@ func (n *Node) backupIfDue(ctx context.Context) error {
 	n.backups.set(n.cfg.Now(), m.Timestamp, m.TotalBytes)
 	n.log.Info("took the scheduled backup", "path", taken, "index", m.Index, "assertions", m.AssertionCount, "bytes", m.TotalBytes, "took", n.cfg.Now().Sub(began).String())
 	return n.tidyBackups(ctx, append(all, backup.Found{Path: taken, Name: path.Base(taken), Metadata: m}))
+}
+
+// newestBackup is the newest full backup of this cluster, nil if there is none or if
+// it lacks some of what its manifest lists.
+func (n *Node) newestBackup(all []backup.Found) (*backup.Found, error) {
+	newest := backup.NewestFull(all, n.ClusterID())
+	if newest == nil {
+		return nil, nil
+	}
+	err := newest.Complete()
+	if errors.Is(err, backup.ErrDamaged) || errors.Is(err, backup.ErrEncrypted) {
+		n.log.Warn("the newest backup does not count: taking another one", "path", newest.Path, "error", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", newest.Path, err)
+	}
+	return newest, nil
 }
 
 // storeBackup takes a full backup into the store.

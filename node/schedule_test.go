@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -68,5 +70,41 @@ func TestABackupOfTheFutureIsNotTheLastSuccess(t *testing.T) {
 	n.backups.set(time.Now(), time.Time{}, 0)
 	if n.untilBackup() != 0 {
 		t.Errorf("the next backup is due in %v", n.untilBackup())
+	}
+}
+
+// A newest backup that lost something does not keep the next one away: neither
+// because the state is the same, nor because it is young.
+func TestAnIncompleteBackupIsReplaced(t *testing.T) {
+	c := startCluster(t, 1, nil)
+	defer c.stop()
+	n, dir := c.nodes[0], t.TempDir()
+	n.cfg.Backups = BackupSchedule{Store: backup.Folder(dir), Interval: time.Hour, Keep: 5}
+	run := func(want int) (newest backup.Found) {
+		t.Helper()
+		if err := n.backupIfDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all, err := backup.List(t.Context(), backup.Folder(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != want {
+			t.Fatalf("%d backups, want %d", len(all), want)
+		}
+		return all[len(all)-1]
+	}
+	for want := 1; want <= 3; want++ {
+		newest := run(want)
+		if err := newest.Complete(); err != nil {
+			t.Error(err)
+		}
+		run(want) // it holds the state
+		if err := os.Remove(filepath.Join(newest.Path, newest.Metadata.Files[0].Name)); err != nil {
+			t.Fatal(err)
+		}
+		if want == 2 {
+			n.backups = backupState{} // as on a node that has just come to lead
+		}
 	}
 }

@@ -11,7 +11,8 @@
 #   --output DIR   folder of backups, ./backups by default, or s3://BUCKET/PREFIX
 #   --wal-only     only the log after the last backup in that folder; refused if
 #                  the log does not reach back that far. Without a full backup
-#                  there: all that the log still holds
+#                  there: all that the log still holds. With nothing new in the
+#                  log: says so, and exits with 0
 #
 # docs/backup.md has the rest. The exit codes are those of stemectl, or of stemedb.
 set -euo pipefail

@@ -69,7 +69,7 @@ func backupCreateCommand(a *app) *cobra.Command {
 		Use: "create", Short: "Take a backup of the running cluster, from the first node that answers",
 		Long: `Take a backup of the running cluster, from the first node that answers. Needs a key with the role admin. The backup is a new folder
 in --dir, and is there only once it is whole, checked and stored. With --log-only: the log's entries after the last backup in --dir of this cluster; without a full
-backup there, everything that the log still holds.`,
+backup there, everything that the log still holds; where there are none, nothing is written and the exit code is 0.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			done, err := a.createBackup(cmd, &p, logOnly, f.consistency())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os/signal"
@@ -99,7 +100,8 @@ func backupCommand() *cobra.Command {
 		Short: "Take a backup of the data directory of a stopped node; of a running one, stemectl does",
 		Long: `Take a backup of the data directory of a stopped node. Takes the flags of 'stemedb serve', of which it needs data-dir. A running cluster is backed
 up by 'stemectl backup create'. The backup holds all entries in the node's log, also those whose outcome no client has ever learnt; what other nodes acknowledged
-without this one is not in it.`,
+without this one is not in it. With --log-only: the log's entries after the last backup in --output of this cluster; where there are none, nothing is written and
+the exit code is 0.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, s, err := readSettings(cmd)
@@ -113,6 +115,10 @@ without this one is not in it.`,
 				return err
 			}
 			made, m, err := node.BackupStopped(ctx, offline(cmd, s), store, logOnly)
+			if errors.Is(err, node.ErrNothingNew) {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing new in the log since the last backup")
+				return err
+			}
 			if err != nil {
 				return &exitcode.Error{Code: exitError, Err: err}
 			}

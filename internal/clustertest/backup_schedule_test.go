@@ -158,12 +158,13 @@ func TestScheduledBackups(t *testing.T) {
 	}
 	c.KillAll()
 	c.wipe()
-	n.Settings["restore-from"], n.Settings["backup-age-identity-file"] = third.Path, key
-	for _, n := range c.Nodes {
+	for _, n := range c.Nodes { // all with the same settings, and at once
+		n.Settings["restore-from"], n.Settings["restore-node"], n.Settings["backup-age-identity-file"] = third.Path, c.Nodes[1].Name, key
 		c.do(n.Start())
 	}
 	c.WaitReady()
-	c.MustHold(c.Nodes[1], client.Consistency{}, hashes)
+	c.mustBeOne()
+	c.MustHold(c.Nodes[0], client.Consistency{}, hashes)
 }
 
 // A node that is killed while it uploads leaves nothing that counts, and what it

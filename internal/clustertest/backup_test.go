@@ -148,6 +148,18 @@ func TestBackupUnderLoadAndRestoreToEveryPoint(t *testing.T) {
 	if first.FirstIndex != m.Index+1 || second.FirstIndex != first.Index+1 {
 		t.Errorf("the backups end with %d, and go from %d to %d and from %d to %d", m.Index, first.FirstIndex, first.Index, second.FirstIndex, second.Index)
 	}
+	c.WaitEqual()
+	for _, n := range c.Nodes { // each can be asked, whoever leads
+		stream, err := c.Client(n).Backup(t.Context(), client.BackupOptions{})
+		c.do(err)
+		sink, err := backup.NewDir(filepath.Join(c.Dir, "of each"), time.Now())
+		c.do(err)
+		m, err := backup.Receive(t.Context(), stream, sink, func(int64) {})
+		c.do(errors.Join(err, stream.Close(), sink.Close()))
+		if m.Node != n.Name || m.AssertionCount != uint64(written.count()) {
+			t.Errorf("the backup of %s, of %d claims, is %+v", n.Name, written.count(), m)
+		}
+	}
 	if output, exit := stemectl(c, "backup", "verify", "--dir", dir); exit != 0 || strings.Count(output, "sound: ") != 3 {
 		t.Errorf("verify: exit code %d, %s", exit, output)
 	}
@@ -281,7 +293,7 @@ func TestBackupOfAStoppedNode(t *testing.T) {
 	if output, exit := offline(c, n, "backup", "--output", dir); exit != 0 || !strings.Contains(output, "50 assertions") {
 		t.Fatalf("backup: exit code %d, %s", exit, output)
 	}
-	if output, exit := offline(c, n, "backup", "--output", dir, "--log-only"); exit != 1 || !strings.Contains(output, "nothing new") {
+	if output, exit := offline(c, n, "backup", "--output", dir, "--log-only"); exit != 0 || !strings.Contains(output, "nothing new") {
 		t.Errorf("log backup after it: exit code %d, %s", exit, output)
 	}
 	c.Restart(n) // the backup has changed nothing
@@ -362,8 +374,19 @@ func TestRestoreIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// The first start restores the backup that a setting names; later starts, and
-// nodes that find a cluster, do not.
+// mustBeOne fails the test if the nodes belong to several clusters.
+func (c *Cluster) mustBeOne() {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if got, want := c.Status(n).ClusterID, c.Status(c.Nodes[0]).ClusterID; got != want || got == "" {
+			c.t.Errorf("%s belongs to cluster %q, %s to %q", n.Name, got, c.Nodes[0].Name, want)
+		}
+	}
+}
+
+// The first start of the node that a setting names restores the backup that another
+// one names; nodes with the same settings join it and form no cluster without it.
+// Later starts, and nodes that find a cluster, do not restore.
 func TestBootFromABackup(t *testing.T) {
 	source := Start(t, Options{Nodes: 1, Name: "source"})
 	hashes := source.Write(0, 50)
@@ -371,15 +394,31 @@ func TestBootFromABackup(t *testing.T) {
 	source.KillAll()
 
 	c := New(t, Options{Settings: quickly()})
-	c.Nodes[0].Settings["restore-from"] = full
 	for _, n := range c.Nodes {
+		n.Settings["restore-from"] = full
 		c.do(n.Start())
 	}
+	for _, n := range c.Nodes { // which of them restores is not said
+		c.WaitFor("the node has ended", func() bool { return !n.Running() })
+		if n.ExitCode() != 78 || !strings.Contains(c.Log(n), "name the one that restores with restore-node") {
+			t.Errorf("%s: exit code %d, %s", n.Name, n.ExitCode(), c.Log(n))
+		}
+		n.Settings["restore-node"] = c.Nodes[0].Name
+		n.Settings["bootstrap-expect"] = "2" // the other two could form a cluster
+	}
+	for _, n := range c.Nodes[1:] {
+		c.do(n.Start())
+	}
+	for _, n := range c.Nodes[1:] {
+		c.WaitLog(n, 0, "only the first start of node "+c.Nodes[0].Name)
+	}
+	c.do(c.Nodes[0].Start())
 	c.WaitReady()
 	c.waitVoters(c.Nodes[0], 3)
 	for _, n := range c.Nodes {
 		c.MustHold(n, client.Consistency{}, hashes)
 	}
+	c.mustBeOne()
 	if s := c.Status(c.Nodes[1]); s.AssertionsCount != m.AssertionCount || s.ClusterID == m.ClusterID {
 		t.Errorf("the new cluster is %+v", s)
 	}
@@ -424,18 +463,27 @@ func TestBackupScripts(t *testing.T) {
 		return string(out), cmd.ProcessState.ExitCode()
 	}
 	first := c.Write(0, 20)
-	if output, exit := run("backup-stemedb.sh"); exit != 0 || !strings.Contains(output, "backups/stemedb-backup-") || !strings.Contains(output, "20 assertions") {
+	if output, exit := run("backup-stemedb.sh"); exit != 0 || !strings.Contains(output, "backups/stemedb-backup-") || !strings.Contains(output, "20 assertions") ||
+		!strings.Contains(output, "(100 %)") {
 		t.Fatalf("backup of a running cluster: exit code %d, %s", exit, output)
 	}
 	second := c.Write(100, 20)
 	if output, exit := run("backup-stemedb.sh", "--wal-only"); exit != 0 || !strings.Contains(output, "log entries ") {
 		t.Fatalf("log backup of a running cluster: exit code %d, %s", exit, output)
 	}
+	nothingNew := func(args ...string) {
+		t.Helper()
+		if output, exit := run("backup-stemedb.sh", append(args, "--wal-only")...); exit != 0 || !strings.Contains(output, "nothing new") {
+			t.Errorf("log backup without anything new, %v: exit code %d, %s", args, exit, output)
+		}
+	}
+	nothingNew()
 	third := c.Write(200, 20)
 	c.KillAll()
 	if output, exit := run("backup-stemedb.sh", "--wal-only", "--data-dir", n.DataDir); exit != 0 || !strings.Contains(output, "60 assertions") {
 		t.Fatalf("log backup of a stopped node: exit code %d, %s", exit, output)
 	}
+	nothingNew("--data-dir", n.DataDir)
 	for _, args := range [][]string{{"--walonly"}, {"--output"}} {
 		if output, exit := run("backup-stemedb.sh", args...); exit != 2 || !strings.Contains(output, args[0]) {
 			t.Errorf("%v: exit code %d, %s", args, exit, output)
