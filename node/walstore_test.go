@@ -98,6 +98,11 @@ func (f *faultyFiles) Create(dir, name string, size uint64) (types.WritableFile,
 	if err := f.refused("create"); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
+	if size > 0 {
+		if err := f.refused("set aside"); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+	}
 	return &faultyFile{file, f}, nil
 }
 
@@ -169,7 +174,13 @@ func TestALogIsThatOfAPlainListWhateverTheDiskRefuses(t *testing.T) {
 				switch rapid.SampledFrom([]string{"append", "append", "append", "append", "prefix", "suffix", "all", "open"}).Draw(r, "step") {
 				case "append":
 					batch := entries(next, next+rapid.Uint64Range(0, 9).Draw(r, "more"), term)
-					until(func() error { return logs.StoreLogs(batch) })
+					until(func() error {
+						err := logs.StoreLogs(batch)
+						if wal, ok := logs.logEngine.(*walStore); ok && err != nil && rapid.Bool().Draw(r, "doubt") {
+							wal.doubt = true // a removal beside it has failed
+						}
+						return err
+					})
 					model = append(model, batch...)
 					next += uint64(len(batch))
 				case "prefix":
@@ -204,6 +215,24 @@ func TestALogIsThatOfAPlainListWhateverTheDiskRefuses(t *testing.T) {
 			mustBe(r, logs, model)
 		})
 	})
+}
+
+// A disk that has room for entries, but not for a whole segment, takes entries.
+func TestNoRoomForAWholeSegmentIsNoTrouble(t *testing.T) {
+	files := &faultyFiles{VFS: walfs.New(), refuse: map[string]int{"set aside": 1000}}
+	logs, err := OpenLogStore(t.TempDir(), LogOptions{Kind: LogWAL, NoSync: true, segmentBytes: smallSegment, files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(1); i < 200; i++ {
+		if err := logs.StoreLog(entry(i, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustBe(t, logs, entries(1, 199, 1))
+	if err := logs.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // copyFiles copies the files of a folder into a new one.
