@@ -51,7 +51,7 @@ func CompactLog(cfg Config) (c LogCompaction, err error) {
 // from starting.
 func (n *Node) openLog() (err error) {
 	path := boltPath(n.cfg.DataDir)
-	if err := removeCopy(path); err != nil {
+	if err := errors.Join(removeCopy(path), removeConversion(n.cfg.DataDir)); err != nil {
 		return err
 	}
 	options := n.cfg.logOptions(n.cfg.LogStore)

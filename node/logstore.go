@@ -88,8 +88,14 @@ func OpenLogStore(dir string, o LogOptions) (*LogStore, error) {
 		return nil, fmt.Errorf("%w: %s holds a log of the kind %s, and log-store is %s: set log-store to %s, or stop the node and run `stemedb convert-log`, or remove the node and join it anew with an empty data directory",
 			ErrLogStore, dir, kind, o.Kind, kind)
 	}
-	store := &LogStore{observe: o.Observe}
-	if kind == LogWAL {
+	o.Kind = kind
+	return openKind(dir, o)
+}
+
+// openKind opens or makes the log of a kind, whatever other there is.
+func openKind(dir string, o LogOptions) (store *LogStore, err error) {
+	store = &LogStore{observe: o.Observe}
+	if o.Kind == LogWAL {
 		store.logEngine, err = openWAL(walPath(dir), o)
 	} else {
 		store.logEngine, err = openBolt(boltPath(dir), o)
