@@ -188,9 +188,13 @@ func (w *writers) end() []assertion.Hash {
 // TestADiskThatHangsOrIsFull runs a cluster of which one node keeps its data on a
 // small disk. Whatever becomes of that, writes go on through the others, the node
 // says why it refuses, and nothing acknowledged is lost.
-func TestADiskThatHangsOrIsFull(t *testing.T) {
+func TestADiskThatHangsOrIsFull(t *testing.T) { eachLogStore(t, hangsOrIsFull) }
+
+func hangsOrIsFull(t *testing.T, settings map[string]string) {
+	t.Helper()
 	const minFree, lessFree = "33554432", 16 << 20 // bytes
-	c := New(t, Options{Settings: map[string]string{"write-timeout": "4s"}})
+	settings["write-timeout"] = "4s"
+	c := New(t, Options{Settings: settings})
 	small := mountDisk(t, c.Dir, 160)
 	ill, sound := c.Nodes[0], c.Nodes[1:]
 	t.Cleanup(func() { // before the cluster's own, which would wait for a frozen node
