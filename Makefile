@@ -25,7 +25,7 @@ LIMITS := api[.].*[.](authorize|openAccount|takeIn|judge|paidUp|settle)$$|stemed
 BENCH_CLIENT := BenchmarkWritesUnderLimits|http[.].*persistConn
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench load-test bench-reads bench-limits lens-bench lint vuln fmt docs rules image clean
+.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench load-test bench-reads bench-limits costs lens-bench lint vuln fmt docs rules image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-limits: ## Profile writes at 2,000 a second: what keys, quotas, breakers a
 	$(GO) test -run '^$$' -bench '^BenchmarkWritesUnderLimits$$' -benchtime 40000x -o bin/limits.test ./cmd/stemedb -limits-profile $(CURDIR)/bin/limits.prof
 	@echo 'the server:'; $(GO) tool pprof -top -nodecount 1 -relative_percentages -ignore '$(BENCH_CLIENT)' bin/limits.test bin/limits.prof 2>/dev/null | grep Total
 	@echo 'of it limits:'; $(GO) tool pprof -top -cum -nodecount 14 -relative_percentages -ignore '$(BENCH_CLIENT)' -show '$(LIMITS)' bin/limits.test bin/limits.prof 2>/dev/null | tail -n +5
+
+costs: ## Print what operations cost in allocations, bytes, keys, log entries and syncs, beside the budgets
+	@$(GO) test -v -count=1 -run '^TestCost' ./api ./assertion ./node ./fsm ./index | grep -E 'cost: |budgets.go|^(ok|FAIL)'
 
 lens-bench: ## Hold every lens against claim sets with known answers (../shared/data)
 	$(GO) run ./internal/lensbench/cmd

@@ -296,6 +296,19 @@ func TestNothingUnfinishedIsABackup(t *testing.T) {
 	if left, err := Folder(parent).Leftovers(t.Context(), time.Now().Add(-time.Hour)); err != nil || len(left) != 0 {
 		t.Errorf("a backup under way is a leftover: %v, %v", left, err)
 	}
+	// One that was taken for abandoned cannot be finished any more.
+	slow, err := NewDir(parent, at.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	removing := Options{Done: func(int64) {
+		if _, err := Folder(parent).hide(filepath.Base(slow.temporary)); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := Write(t.Context(), slow, full(7), writing(content[:10]), removing); err == nil {
+		t.Error("a backup that is being removed is finished")
+	}
 	if err := Folder(parent).Remove(t.Context(), all[0].Name); err != nil {
 		t.Error(err)
 	}
@@ -396,6 +409,19 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v would go, want %v", what, got, want)
+		}
+	}
+	// What cannot be read now may be what a log backup continues; what is damaged cannot.
+	for unread, logs := range map[error]int{errFull: 0, ErrVersion: 0, ErrDamaged: 1} {
+		some := slices.Clone(all)
+		i := slices.IndexFunc(some, func(f Found) bool { return f.Path == paths[0] })
+		some[i].Metadata, some[i].Err = nil, unread
+		var got int
+		for _, f := range Prune(some, Keep{Full: 2, Since: late}) {
+			got += boolean(f.Metadata.Kind == Log)
+		}
+		if got != logs {
+			t.Errorf("where a full backup is unusable (%v) %d log backups would go, want %d", unread, got, logs)
 		}
 	}
 }

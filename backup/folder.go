@@ -74,17 +74,23 @@ func (f Folder) Leftovers(_ context.Context, since time.Time) ([]string, error) 
 	})
 }
 
-// Remove implements Store. The backup is given a hidden name first.
+// Remove implements Store.
 func (f Folder) Remove(_ context.Context, name string) error {
-	path := f.Path(name)
-	if namePattern.MatchString(name) {
-		hidden := f.Path(removed + name)
-		if err := os.Rename(path, hidden); err != nil {
-			return fmt.Errorf("remove the backup: %w", err)
-		}
-		path = hidden
+	path, err := f.hide(name)
+	if err != nil {
+		return fmt.Errorf("remove the backup: %w", err)
 	}
 	return errors.Join(syncFile(string(f)), os.RemoveAll(path))
+}
+
+// hide gives a backup, or a leftover, a name under which it is neither taken for a
+// backup nor finished by who still writes it.
+func (f Folder) hide(name string) (path string, err error) {
+	if strings.HasPrefix(name, removed) {
+		return f.Path(name), nil
+	}
+	path = f.Path(removed + strings.TrimPrefix(name, unfinished))
+	return path, os.Rename(f.Path(name), path)
 }
 
 func boolean(b bool) int {
@@ -193,7 +199,7 @@ func Plan(ctx context.Context, store Store, name string, to Target) ([]Found, er
 			if to.Index == 0 && end.CommittedAt == to.Time {
 				break
 			}
-			return nil, fmt.Errorf("%w: the backups in %s end with log index %d, committed at %s; no log backup there continues from it", ErrGap, strings.TrimSuffix(chosen.Path, chosen.Name), end.Index, time.Unix(int64(end.CommittedAt), 0).UTC().Format(time.RFC3339))
+			return nil, fmt.Errorf("%w: the backups in %s end with log index %d, committed at %s; no log backup there continues from it: to restore all there is, name the last one, and no index or time", ErrGap, strings.TrimSuffix(chosen.Path, chosen.Name), end.Index, time.Unix(int64(end.CommittedAt), 0).UTC().Format(time.RFC3339))
 		}
 		plan = append(plan, *next)
 	}
@@ -235,7 +241,8 @@ type Keep struct {
 // Prune returns the backups of a folder that are not to be kept: full ones that
 // are too old, and log backups that no kept full backup leads to. Where no full
 // backup would be left, nothing may go. Unusable backups are left for people to
-// look at.
+// look at; where one may be a full backup that cannot be read now, or not by this
+// software, all log backups stay: they may continue it.
 func Prune(all []Found, keep Keep) []Found {
 	var gone []Found
 	clusters := map[string]int{}
@@ -252,6 +259,11 @@ func Prune(all []Found, keep Keep) []Found {
 		if kept[id] == nil || f.Metadata.Index < kept[id].Index {
 			kept[id] = f.Metadata
 		}
+	}
+	if slices.ContainsFunc(all, func(f Found) bool {
+		return f.Err != nil && !errors.Is(f.Err, ErrNotBackup) && !errors.Is(f.Err, ErrDamaged)
+	}) {
+		return gone
 	}
 	for _, f := range all {
 		if f.Metadata == nil || f.Metadata.Kind != Log {

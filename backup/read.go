@@ -41,7 +41,8 @@ type Reader struct {
 	m      *Metadata
 	next   int // the file to read next
 	read   int64
-	held   []byte
+	held   []byte // of buffer, what is not returned yet
+	buffer []byte // content of one file
 }
 
 // NewReader returns a reader of the content of a backup with a manifest.
@@ -56,33 +57,36 @@ func (r *Reader) Read(p []byte) (int, error) {
 			}
 			return 0, io.EOF
 		}
-		content, err := r.segment(r.next)
-		if err != nil {
+		if err := r.segment(r.next); err != nil {
 			return 0, err
 		}
 		r.next++
-		r.held, r.read = content, r.read+int64(len(content))
+		r.held, r.read = r.buffer, r.read+int64(len(r.buffer))
 	}
 	n := copy(p, r.held)
 	r.held = r.held[n:]
 	return n, nil
 }
 
-func (r *Reader) segment(number int) ([]byte, error) {
+// segment reads the content of one file into the buffer.
+func (r *Reader) segment(number int) error {
 	listed := r.m.Files[number]
 	file, err := readFile(r.backup, listed.Name, maxSegmentBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil { // not of the backup: its store does not answer, or a key is missing
-		return nil, err
+		return err
 	}
-	content, err := decodeSegment(r.m.Kind, number, file)
-	if err != nil {
-		return nil, err
+	if r.buffer == nil {
+		r.buffer = make([]byte, 0, min(max(r.m.ContentBytes, 0), SegmentBytes))
+	}
+	r.buffer = r.buffer[:0]
+	if err := readSegment(r.m.Kind, number, file, func(content []byte) { r.buffer = append(r.buffer, content...) }); err != nil {
+		return err
 	}
 	if int64(len(file)) != listed.Size || blake3.Sum256(file) != listed.BLAKE3 {
-		return nil, fmt.Errorf("%w: %s is not the file that %s lists: another backup's?", ErrDamaged, listed.Name, MetadataName)
+		return fmt.Errorf("%w: %s is not the file that %s lists: another backup's?", ErrDamaged, listed.Name, MetadataName)
 	}
-	return content, nil
+	return nil
 }

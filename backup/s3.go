@@ -139,13 +139,7 @@ func (b *bucket) Leftovers(ctx context.Context, since time.Time) ([]string, erro
 // Remove implements Store.
 func (b *bucket) Remove(ctx context.Context, name string) error {
 	folder := b.prefix + name + "/"
-	remove := func(key string) error {
-		if err := b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{}); err != nil {
-			return fmt.Errorf("remove %s: %w", key, b.failed(err))
-		}
-		return nil
-	}
-	if err := remove(folder + MetadataName); err != nil {
+	if err := b.remove(ctx, folder+MetadataName); err != nil {
 		return err
 	}
 	all, err := b.objects(ctx, folder)
@@ -153,31 +147,31 @@ func (b *bucket) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	for _, o := range all {
-		if err := remove(o.Key); err != nil {
+		if err := b.remove(ctx, o.Key); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Create implements Store.
-func (b *bucket) Create(ctx context.Context, at time.Time) (Place, error) {
-	found, err := b.scan(ctx)
-	if err != nil {
-		return nil, err
+func (b *bucket) remove(ctx context.Context, key string) error {
+	if err := b.client.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{}); err != nil {
+		return fmt.Errorf("remove %s: %w", key, b.failed(err))
 	}
-	for ; ; at = at.Add(time.Second) {
-		if _, taken := found[Name(at)]; !taken {
-			return &upload{bucket: b, name: Name(at), tags: map[string]string{}}, nil
-		}
-	}
+	return nil
+}
+
+// Create implements Store. The name is chosen when the first file comes.
+func (b *bucket) Create(_ context.Context, at time.Time) (Place, error) {
+	return &upload{bucket: b, at: at, tags: map[string]string{}}, nil
 }
 
 // upload is a backup that is being put into a bucket.
 type upload struct {
 	bucket    *bucket
-	name      string
-	tags      map[string]string // entity tag by key: what was put
+	at        time.Time
+	name      string            // "" before the first file
+	tags      map[string]string // by key: the entity tag of what was put, "" if that is not known
 	committed bool
 }
 
@@ -185,33 +179,81 @@ type upload struct {
 func (u *upload) Path() string { return u.bucket.Path(u.name) }
 
 // Put implements Sink. Before the manifest makes the backup count, all that was put
-// must still be there: another node may have taken an upload that stood still for
-// an abandoned one.
+// must still be there, and nothing else: another node may have taken an upload that
+// stood still for an abandoned one.
 func (u *upload) Put(ctx context.Context, name string, content []byte) error {
-	folder := u.bucket.prefix + u.name + "/"
-	if name == MetadataName {
-		all, err := u.bucket.objects(ctx, folder)
-		if err != nil {
+	if u.name == "" {
+		if err := u.claim(ctx, name, content); err != nil || name != MetadataName {
 			return err
 		}
-		there := map[string]string{}
-		for _, o := range all {
-			there[o.Key] = strings.Trim(o.ETag, `"`)
-		}
-		if !maps.Equal(there, u.tags) {
-			return fmt.Errorf("%s changed while it was uploaded: another node works there", u.Path())
-		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s3PutTime)
-	defer cancel()
-	info, err := u.bucket.client.PutObject(ctx, u.bucket.name, folder+name, bytes.NewReader(content), int64(len(content)),
-		minio.PutObjectOptions{DisableMultipart: true, ContentType: "application/octet-stream"})
+	if name != MetadataName {
+		return u.put(ctx, name, content, false)
+	}
+	all, err := u.bucket.objects(ctx, u.folder())
 	if err != nil {
-		return u.bucket.failed(err)
+		return err
 	}
-	u.tags[folder+name] = strings.Trim(info.ETag, `"`)
-	return nil
+	there := map[string]string{}
+	for _, o := range all {
+		there[o.Key] = strings.Trim(o.ETag, `"`)
+	}
+	if !maps.Equal(there, u.tags) {
+		return fmt.Errorf("%s changed while it was uploaded: another node works there", u.Path())
+	}
+	return u.put(ctx, name, content, false)
 }
+
+// folder is what the keys of the backup begin with.
+func (u *upload) folder() string { return u.bucket.prefix + u.name + "/" }
+
+// claim takes a name that no other backup has, not even one that begins now, and
+// puts the first segment under it; of a backup without any segment nothing is put.
+func (u *upload) claim(ctx context.Context, name string, content []byte) error {
+	found, err := u.bucket.scan(ctx)
+	if err != nil {
+		return err
+	}
+	for ; ; u.at = u.at.Add(time.Second) {
+		if _, taken := found[Name(u.at)]; taken {
+			continue
+		}
+		u.name = Name(u.at)
+		if name == MetadataName {
+			return nil
+		}
+		if err := u.put(ctx, name, content, true); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+}
+
+// put puts a file, or returns fs.ErrExist if it is to be new and is not. A store
+// that cannot compare is not asked to.
+func (u *upload) put(ctx context.Context, name string, content []byte, isNew bool) error {
+	o := minio.PutObjectOptions{DisableMultipart: true, ContentType: "application/octet-stream"}
+	if isNew {
+		o.SetMatchETagExcept("*")
+	}
+	key := u.folder() + name
+	u.tags[key] = "" // it may be there after a failure, too
+	putting, done := context.WithTimeout(ctx, s3PutTime)
+	defer done()
+	info, err := u.bucket.client.PutObject(putting, u.bucket.name, key, bytes.NewReader(content), int64(len(content)), o)
+	switch code := minio.ToErrorResponse(err).Code; {
+	case err == nil:
+		u.tags[key] = strings.Trim(info.ETag, `"`)
+	case isNew && code == minio.NotImplemented:
+		return u.put(ctx, name, content, false)
+	case isNew && (code == minio.PreconditionFailed || code == conflict):
+		delete(u.tags, key)
+		return fs.ErrExist
+	}
+	return u.bucket.failed(err)
+}
+
+// conflict is how a store refuses one of two uploads of a new object at once.
+const conflict = "ConditionalRequestConflict"
 
 // Commit implements Sink.
 func (u *upload) Commit(context.Context) error {
@@ -219,14 +261,21 @@ func (u *upload) Commit(context.Context) error {
 	return nil
 }
 
-// Close implements Place.
+// Close implements Place. It removes what this upload has put, and nothing that
+// another one may have put beside it; the manifest first.
 func (u *upload) Close() error {
 	if u.committed {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s3Cleanup)
 	defer cancel()
-	return u.bucket.Remove(ctx, u.name)
+	// The names of segments, state-… and log-…, come after that of the manifest.
+	for _, key := range slices.Sorted(maps.Keys(u.tags)) {
+		if err := u.bucket.remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Open implements Store.

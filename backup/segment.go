@@ -23,14 +23,18 @@ const (
 	frameHeadLen = 4 + 4 + sumLen
 	sumLen       = 32
 
-	// SegmentBytes is how much content every segment but the last holds.
-	SegmentBytes = 16 << 20
-	frameBytes   = 1 << 20
-	// maxSegmentBytes bounds a segment's file: what cannot be compressed grows a
-	// little.
-	maxSegmentBytes = SegmentBytes + SegmentBytes/64 + 1<<16
+	// SegmentBytes is how much content every segment but the last holds. Segments and
+	// frames are small so that none occupies a processor for long.
+	SegmentBytes = 4 << 20
+	frameBytes   = 256 << 10
+
+	// What a reader takes: another writer may have made larger ones. What cannot be
+	// compressed grows a little.
+	maxSegmentContent = 16 << 20
+	maxSegmentBytes   = maxSegmentContent + maxSegmentContent/64 + 1<<16
+	maxFrameBytes     = 1 << 20
 	// maxStored bounds a frame as stored, by the bound that zstd gives.
-	maxStored = frameBytes + frameBytes/128 + 1<<10
+	maxStored = maxFrameBytes + maxFrameBytes/128 + 1<<10
 )
 
 func segmentName(k Kind, number int) string {
@@ -57,7 +61,7 @@ var coders = sync.OnceValues(func() (*zstd.Encoder, *zstd.Decoder) {
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(frameBytes))
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxFrameBytes))
 	if err != nil {
 		panic(err)
 	}
@@ -76,6 +80,7 @@ func frameSum(head []byte, number int, lengths, stored []byte) [sumLen]byte {
 // encoding is the file of a segment as it is made, frame by frame.
 type encoding struct {
 	head, file, stored []byte
+	sum                *blake3.Hasher // of file, as far as it goes: taken piece by piece, it delays nobody for long
 	frames             int
 	content            int // bytes in it
 }
@@ -84,21 +89,32 @@ type encoding struct {
 func (e *encoding) begin(k Kind, number int) {
 	e.head = segmentHead(k, number)
 	e.file, e.frames, e.content = append(e.file[:0], e.head...), 0, 0
+	if e.sum == nil {
+		e.sum = blake3.New()
+	}
+	e.sum.Reset()
+	_, _ = e.sum.Write(e.file) // a hash never fails
 }
 
 // add appends a frame.
 func (e *encoding) add(content []byte) {
 	encoder, _ := coders()
 	e.stored = encoder.EncodeAll(content, e.stored[:0])
-	e.file = appendFrame(e.file, e.head, e.frames, len(content), e.stored)
+	e.append(len(content), e.stored)
 	e.frames++
 	e.content += len(content)
 }
 
-// end returns the whole file, until the next begin.
-func (e *encoding) end() []byte {
-	e.file = appendFrame(e.file, e.head, e.frames, 0, nil)
-	return e.file
+func (e *encoding) append(length int, stored []byte) {
+	before := len(e.file)
+	e.file = appendFrame(e.file, e.head, e.frames, length, stored)
+	_, _ = e.sum.Write(e.file[before:])
+}
+
+// end returns the whole file, until the next begin, and its BLAKE3.
+func (e *encoding) end() (file []byte, sum [sumLen]byte) {
+	e.append(0, nil)
+	return e.file, [sumLen]byte(e.sum.Sum(nil))
 }
 
 func appendFrame(out, head []byte, number, length int, stored []byte) []byte {
@@ -110,50 +126,52 @@ func appendFrame(out, head []byte, number, length int, stored []byte) []byte {
 	return append(out, stored...)
 }
 
-// decodeSegment returns the content of a segment's file.
+// readSegment checks a segment's file and hands each frame's content, which it
+// uses again, to take.
 //
 // Errors: ErrNotBackup, ErrVersion, ErrDamaged.
-func decodeSegment(k Kind, number int, file []byte) ([]byte, error) {
+func readSegment(k Kind, number int, file []byte, take func(content []byte)) error {
 	name := segmentName(k, number)
 	damaged := func(what string) error { return fmt.Errorf("%w: %s %s", ErrDamaged, name, what) }
 	if len(file) < headLen || string(file[:len(magic)]) != magic {
-		return nil, fmt.Errorf("%w: %s does not begin with the magic bytes %s", ErrNotBackup, name, magic)
+		return fmt.Errorf("%w: %s does not begin with the magic bytes %s", ErrNotBackup, name, magic)
 	}
 	if v := binary.BigEndian.Uint16(file[len(magic):]); v != FormatVersion {
-		return nil, fmt.Errorf("%w: %s is of version %d, this software reads %d: use the version of StemeDB that wrote it, or a newer one", ErrVersion, name, v, FormatVersion)
+		return fmt.Errorf("%w: %s is of version %d, this software reads %d: use the version of StemeDB that wrote it, or a newer one", ErrVersion, name, v, FormatVersion)
 	}
 	head := segmentHead(k, number)
 	if string(file[:headLen]) != string(head) {
-		return nil, damaged("is not the segment that its name says")
+		return damaged("is not the segment that its name says")
 	}
 	_, decoder := coders()
-	var content, plain []byte
+	var plain []byte
 	rest := file[headLen:]
 	for frame := 0; ; frame++ {
 		if len(rest) < frameHeadLen {
-			return nil, damaged("ends early")
+			return damaged("ends early")
 		}
 		lengths := rest[:8]
 		length, stored := binary.BigEndian.Uint32(lengths), binary.BigEndian.Uint32(lengths[4:])
 		sum := [sumLen]byte(rest[8:])
 		rest = rest[frameHeadLen:]
-		if length > frameBytes || stored > maxStored || uint64(stored) > uint64(len(rest)) {
-			return nil, damaged(fmt.Sprintf("has a frame %d of impossible length", frame))
+		if length > maxFrameBytes || stored > maxStored || uint64(stored) > uint64(len(rest)) {
+			return damaged(fmt.Sprintf("has a frame %d of impossible length", frame))
 		}
 		if frameSum(head, frame, lengths, rest[:stored]) != sum {
-			return nil, damaged(fmt.Sprintf("has a wrong checksum in frame %d", frame))
+			return damaged(fmt.Sprintf("has a wrong checksum in frame %d", frame))
 		}
 		if length == 0 {
 			break
 		}
 		var err error
 		if plain, err = decoder.DecodeAll(rest[:stored], plain[:0]); err != nil || len(plain) != int(length) {
-			return nil, damaged(fmt.Sprintf("cannot be decompressed in frame %d", frame))
+			return damaged(fmt.Sprintf("cannot be decompressed in frame %d", frame))
 		}
-		content, rest = append(content, plain...), rest[stored:]
+		take(plain)
+		rest = rest[stored:]
 	}
 	if len(rest) > 0 {
-		return nil, damaged("goes on after its end")
+		return damaged("goes on after its end")
 	}
-	return content, nil
+	return nil
 }

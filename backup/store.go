@@ -33,7 +33,7 @@ type Store interface {
 // Place is a Sink in a store.
 type Place interface {
 	Sink
-	// Path is that of the backup once it is committed.
+	// Path is that of the backup once it is committed; before, it may not be known.
 	Path() string
 	// Close removes what was written, unless it was committed.
 	Close() error

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -263,6 +264,63 @@ func TestNothingUnfinishedInABucketIsABackup(t *testing.T) {
 	if got := listedNames(t, s); len(got) != 0 {
 		t.Errorf("it counts: %v", got)
 	}
+}
+
+// Backups of one second, of the same cluster or of two, do not touch each other:
+// neither those that begin at once, nor one that fails beside one that is whole.
+func TestUploadsOfOneSecond(t *testing.T) {
+	s := openStore(t, kinds(t)["bucket"].location, Keys{})
+	content := entries(1, 9)
+	sound := func(want int) {
+		t.Helper()
+		names := listedNames(t, s)
+		for _, name := range names {
+			if _, err := Verify(s.Open(t.Context(), name)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if len(names) != want {
+			t.Errorf("%d backups, want %d", len(names), want)
+		}
+	}
+	begin := func(name string) *upload {
+		place, err := s.Create(t.Context(), time.Unix(1e9, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, ok := place.(*upload)
+		if !ok {
+			t.Fatalf("a place in a bucket is a %T", place)
+		}
+		u.name = name
+		return u
+	}
+	both := []*upload{begin(""), begin("")}
+	for _, u := range both {
+		if _, err := Write(t.Context(), u, logOf(1, 9), writing(content), Options{}); err != nil {
+			t.Error(err)
+		}
+	}
+	sound(2)
+	// Both have looked before either has put anything.
+	taken := both[0].name
+	late := begin(taken)
+	if err := late.put(t.Context(), segmentName(Log, 0), content, true); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("the first file of another backup is replaced: %v", err)
+	}
+	if err := late.Close(); err != nil {
+		t.Error(err)
+	}
+	sound(2)
+	// One of another kind has no name in common with it but that of the manifest.
+	late = begin(taken)
+	if _, err := Write(t.Context(), late, full(9), writing(content), Options{}); err == nil || !strings.Contains(err.Error(), "another node works there") {
+		t.Errorf("into the folder of another backup: %v", err)
+	}
+	if err := late.Close(); err != nil {
+		t.Error(err)
+	}
+	sound(2)
 }
 
 // failing is a place with room for so many files.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/zeebo/blake3"
 )
@@ -38,6 +39,7 @@ func (s *Stream) Commit(context.Context) error { return s.tar.Close() }
 func Receive(ctx context.Context, r io.Reader, sink Sink, done func(bytes int64)) (*Metadata, error) {
 	archive := tar.NewReader(r)
 	var got []File
+	var file []byte
 	content := int64(0)
 	for {
 		if ctx.Err() != nil {
@@ -56,23 +58,22 @@ func Receive(ctx context.Context, r io.Reader, sink Sink, done func(bytes int64)
 		if head.Size > maxSegmentBytes || head.Name != segmentName(Full, len(got)) && head.Name != segmentName(Log, len(got)) {
 			return nil, fmt.Errorf("%w: the stream holds %q of %d bytes where segment %d should be", ErrDamaged, head.Name, head.Size, len(got))
 		}
-		file, err := io.ReadAll(archive)
-		if err != nil {
+		file = slices.Grow(file[:0], int(head.Size))[:head.Size]
+		if _, err := io.ReadFull(archive, file); err != nil {
 			return nil, fmt.Errorf("read %s: %w", head.Name, err)
 		}
 		kind := Full
 		if head.Name == segmentName(Log, len(got)) {
 			kind = Log
 		}
-		plain, err := decodeSegment(kind, len(got), file)
-		if err != nil {
+		if err := readSegment(kind, len(got), file, func(plain []byte) { content += int64(len(plain)) }); err != nil {
 			return nil, err
 		}
 		if err := sink.Put(ctx, head.Name, file); err != nil {
 			return nil, fmt.Errorf("store %s: %w", head.Name, err)
 		}
 		got = append(got, File{Name: head.Name, Size: head.Size, BLAKE3: blake3.Sum256(file)})
-		if content += int64(len(plain)); done != nil {
+		if done != nil {
 			done(content)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/zeebo/blake3"
 	"golang.org/x/time/rate"
 )
 
@@ -119,9 +118,10 @@ func (w *segmenter) segment() error {
 	if w.file.frames == 0 {
 		return nil
 	}
-	content, file := w.file.content, w.file.end()
+	content := w.file.content
+	file, sum := w.file.end()
 	w.file.frames = 0
-	f := File{Name: segmentName(w.m.Kind, len(w.m.Files)), Size: int64(len(file)), BLAKE3: blake3.Sum256(file)}
+	f := File{Name: segmentName(w.m.Kind, len(w.m.Files)), Size: int64(len(file)), BLAKE3: sum}
 	if err := w.sink.Put(w.ctx, f.Name, file); err != nil {
 		return fmt.Errorf("store %s: %w", f.Name, err)
 	}

@@ -47,10 +47,13 @@ func (c *Client) Backup(ctx context.Context, o BackupOptions) (*Backup, error) {
 		query.Set("after", strconv.FormatUint(o.After, 10))
 		query.Set("after_term", strconv.FormatUint(o.AfterTerm, 10))
 	}
-	b := new(Backup)
-	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/cluster/backup", query: query}, b); err != nil {
+	var answer opened
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/cluster/backup", query: query}, &answer); err != nil {
 		return nil, err
 	}
+	b := &Backup{Endpoint: answer.endpoint, body: answer.Body}
+	b.Index, _ = strconv.ParseUint(answer.Header.Get(v1.HeaderIndex), 10, 64)
+	b.Size, _ = strconv.ParseInt(answer.Header.Get(v1.HeaderBackupSize), 10, 64)
 	return b, nil
 }
 
@@ -64,13 +67,6 @@ func (c *Client) Restore(ctx context.Context, records [][]byte) (*v1.RestoreResp
 	}
 	out := new(v1.RestoreResponse)
 	return out, c.do(ctx, call{method: http.MethodPost, path: "/v1/cluster/restore", contentType: v1.MediaBinary, body: body}, out)
-}
-
-// take keeps an answer open.
-func (b *Backup) take(endpoint string, answer *http.Response) {
-	b.Endpoint, b.body = endpoint, answer.Body
-	b.Index, _ = strconv.ParseUint(answer.Header.Get(v1.HeaderIndex), 10, 64)
-	b.Size, _ = strconv.ParseInt(answer.Header.Get(v1.HeaderBackupSize), 10, 64)
 }
 
 // Read implements io.Reader.

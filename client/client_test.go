@@ -332,6 +332,30 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// A backup comes as a stream that says who sends it, and of which index it is.
+func TestBackup(t *testing.T) {
+	s, _ := server(t, func(_ int32, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(v1.HeaderIndex, "9")
+		w.Header().Set(v1.HeaderBackupSize, "1234")
+		_, _ = io.WriteString(w, r.URL.Path+"?"+r.URL.Query().Encode())
+	})
+	c := newClient(t, []string{s.URL})
+	b, err := c.Backup(t.Context(), BackupOptions{LogOnly: true, After: 7, AfterTerm: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(b)
+	if want := "/v1/cluster/backup?after=7&after_term=2&kind=log"; err != nil || string(got) != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	if b.Endpoint != s.URL || b.Index != 9 || b.Size != 1234 || c.SeenIndex() != 9 {
+		t.Errorf("%+v, and the client has seen index %d", b, c.SeenIndex())
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The trace of the caller goes with every request; none is made up.
 func TestTheTraceOfTheCallerGoesOn(t *testing.T) {
 	var got atomic.Value

@@ -34,6 +34,12 @@ type call struct {
 	once bool
 }
 
+// opened is an answer that is read as it comes; its body is the caller's to close.
+type opened struct {
+	endpoint string
+	*http.Response
+}
+
 // try sends a request to one node, once.
 func (c *Client) try(ctx context.Context, endpoint string, k call, out any) error {
 	target := endpoint + k.path
@@ -59,13 +65,9 @@ func (c *Client) try(ctx context.Context, endpoint string, k call, out any) erro
 	if err != nil {
 		return noAnswer(endpoint, err)
 	}
-	if stream, ok := out.(*Backup); ok && resp.StatusCode/100 == 2 {
-		stream.take(endpoint, resp)
-		return nil
-	}
-	if stream, ok := out.(*io.ReadCloser); ok && resp.StatusCode/100 == 2 {
+	if stream, ok := out.(*opened); ok && resp.StatusCode/100 == 2 {
 		c.noteIndex(resp.Header.Get(v1.HeaderIndex))
-		*stream = resp.Body
+		*stream = opened{endpoint, resp}
 		return nil
 	}
 	defer resp.Body.Close()

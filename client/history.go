@@ -104,11 +104,11 @@ func (c *Client) Export(ctx context.Context, q ExportQuery) (io.ReadCloser, erro
 	if q.Since > 0 {
 		v.Set("since", strconv.FormatUint(q.Since, 10))
 	}
-	var body io.ReadCloser
-	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/export", query: v}, &body); err != nil {
+	var answer opened
+	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/export", query: v}, &answer); err != nil {
 		return nil, err
 	}
-	return body, nil
+	return answer.Body, nil
 }
 
 // Constraints returns what a subject must use, must not use and requires.

@@ -21,9 +21,8 @@ const (
 )
 
 // do sends a request until a node answers it, and decodes the answer into out;
-// a *[]byte takes it as it is, an *io.ReadCloser as it comes, to be closed by the
-// caller. After a fault that may pass it goes round the
-// other endpoints, then pauses.
+// a *[]byte takes it as it is, an *opened as it comes. After a fault that may pass
+// it goes round the other endpoints, then pauses.
 func (c *Client) do(ctx context.Context, k call, out any) error {
 	at := int(c.preferred.Load())
 	var asked time.Duration // longest Retry-After since the last pause

@@ -23,10 +23,11 @@ type Copy struct {
 	files      []snapshotFile
 }
 
-// Copy takes a copy of the newest applied state, by hard links. It does not
+// Copy takes a copy of the newest applied state, by hard links. What is in memory
+// only is written first, at about so many bytes a second, 0 for no bound. It does not
 // touch raft's snapshots and truncates no log.
-func (f *FSM) Copy() (*Copy, error) {
-	if err := f.flushAhead(); err != nil {
+func (f *FSM) Copy(bytesPerSecond int64) (*Copy, error) {
+	if err := f.flushAhead(bytesPerSecond); err != nil {
 		return nil, err
 	}
 	f.applying.Lock()
@@ -52,7 +53,7 @@ func (f *FSM) Copy() (*Copy, error) {
 
 // flushAhead flushes what was applied while entries go on being applied: they wait
 // for the rest only.
-func (f *FSM) flushAhead() error {
+func (f *FSM) flushAhead(bytesPerSecond int64) error {
 	if err := f.usable(); err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (f *FSM) flushAhead() error {
 	if db == nil {
 		return index.ErrClosed
 	}
-	return db.FlushAhead()
+	return db.FlushAhead(bytesPerSecond)
 }
 
 // Size is the length of the stream in bytes.

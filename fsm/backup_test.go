@@ -25,7 +25,7 @@ func TestCopyIsOfExactlyOneIndex(t *testing.T) {
 	})
 	last := logs[len(logs)-1].Index
 	for taken, at := 0, uint64(0); at < last; taken++ {
-		c, err := f.Copy()
+		c, err := f.Copy(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestCopyIsOfExactlyOneIndex(t *testing.T) {
 func TestImportRefusesDamage(t *testing.T) {
 	f := mustOpen(t, "a", small(vfs.NewMem()))
 	feed(t, f, testLog(t, 20), 20)
-	c, err := f.Copy()
+	c, err := f.Copy(0)
 	if err != nil {
 		t.Fatal(err)
 	}

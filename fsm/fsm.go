@@ -299,6 +299,17 @@ func (f *FSM) Metrics() *pebble.Metrics {
 	return f.db.Metrics()
 }
 
+// Commits is how many batches the live database has committed since it was
+// opened, 0 when it is closed.
+func (f *FSM) Commits() uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.db == nil {
+		return 0
+	}
+	return f.db.Commits()
+}
+
 // usable says whether the goroutine that applies may touch the database.
 func (f *FSM) usable() error {
 	if err := f.Failed(); err != nil {

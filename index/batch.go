@@ -151,6 +151,7 @@ func (b *Batch) Commit() error {
 		return fmt.Errorf("commit to the index: %w", b.db.explain(err))
 	}
 	b.db.writer.head = b.head
+	b.db.commits.Add(1)
 	return nil
 }
 

@@ -115,11 +115,7 @@ func BenchmarkTally(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		fill(b, db, 0, n, 500, func(i int) *assertion.Assertion {
-			a := plain(i)
-			a.Subject = "one"
-			return a
-		})
+		fill(b, db, 0, n, 500, one)
 		if err := db.Flush(); err != nil {
 			b.Fatal(err)
 		}
@@ -158,11 +154,7 @@ func BenchmarkReads(b *testing.B) {
 		}
 		defer db.Close()
 		dbs = append(dbs, db)
-		fill(b, db, 0, n, 500, func(i int) *assertion.Assertion {
-			a := plain(i)
-			a.Subject = "one"
-			return a
-		})
+		fill(b, db, 0, n, 500, one)
 		// Compacted, lest what the writes have left to do is measured with the reads.
 		if err := errors.Join(db.Flush(), db.db.Compact(b.Context(), []byte{0}, []byte{0xff}, true)); err != nil {
 			b.Fatal(err)

@@ -50,10 +50,12 @@ type Options struct {
 type DB struct {
 	db      *pebble.DB
 	cache   *pebble.Cache
+	files   *pacedFS
 	options Options
 	damage  atomic.Pointer[error]
 	once    sync.Once
 	writer  writer
+	commits atomic.Uint64
 
 	background struct {
 		sync.Mutex
@@ -87,7 +89,7 @@ func Open(dir string, o Options) (*DB, error) {
 	// Pebble takes the memory of its memtables out of the block cache: without room
 	// for all of them a full memtable leaves no block cached.
 	cache := o.CacheBytes + memTables*int64(o.MemTableBytes)
-	d := &DB{options: o, cache: pebble.NewCache(cache)}
+	d := &DB{options: o, cache: pebble.NewCache(cache), files: &pacedFS{FS: o.FS}}
 	db, err := pebble.Open(dir, d.pebbleOptions())
 	if err != nil {
 		d.cache.Unref()
@@ -106,7 +108,7 @@ func Open(dir string, o Options) (*DB, error) {
 
 func (d *DB) pebbleOptions() *pebble.Options {
 	po := &pebble.Options{
-		FS:    d.options.FS,
+		FS:    d.files,
 		Cache: d.cache,
 		// The raft log is the write-ahead log. What a crash takes from the
 		// memtable is applied again from there.
@@ -172,12 +174,16 @@ func (d *DB) Flush() error {
 }
 
 // FlushAhead is Flush while others go on writing, so that a Checkpoint right after
-// it has little left to flush. ErrClosed if the index was closed.
-func (d *DB) FlushAhead() error {
+// it has little left to flush. Tables are written at so many bytes a second
+// meanwhile; 0 is no bound. ErrClosed if the index was closed.
+func (d *DB) FlushAhead(bytesPerSecond int64) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
 	defer d.views.Done()
+	if bytesPerSecond > 0 {
+		defer d.files.slow(bytesPerSecond)()
+	}
 	return d.Flush()
 }
 
@@ -196,6 +202,9 @@ func (d *DB) Checkpoint(dir string) error {
 
 // Metrics are Pebble's own.
 func (d *DB) Metrics() *pebble.Metrics { return d.db.Metrics() }
+
+// Commits is how many batches were committed since the index was opened.
+func (d *DB) Commits() uint64 { return d.commits.Load() }
 
 // Err is the first damage that any read or background work has met.
 func (d *DB) Err() error {

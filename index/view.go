@@ -13,7 +13,7 @@ import (
 // data alive. It may be used by one goroutine at a time.
 type View struct {
 	db       *DB
-	snapshot *pebble.Snapshot
+	snapshot pebble.Reader
 	head     head
 	decoder  *assertion.RecordDecoder // made at the first read of a claim
 	// known is the committed_at up to which the view sees, nil if all.

@@ -69,7 +69,7 @@ func (n *Node) Backup(ctx context.Context, r BackupRequest) (b *Backup, err erro
 	if r.Kind == backup.Log {
 		return b, b.ofLog(n.logs, viewHead(view), r)
 	}
-	state, err := n.fsm.Copy() // at the view's index, or after it
+	state, err := n.fsm.Copy(n.cfg.BackupRate) // at the view's index, or after it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
@@ -118,11 +118,11 @@ func (b *Backup) ofLog(logs raft.LogStore, h head, r BackupRequest) error {
 		return fmt.Errorf("%w: this node has applied the log up to index %d only, the backup before ends with %d: it is one of another cluster, or this node is behind", ErrLogGap, h.applied.Index, r.After)
 	case r.After == h.applied.Index:
 		return fmt.Errorf("%w: the backup before ends with log index %d, as the log does", ErrNothingNew, r.After)
-	case first == 0 || from < first:
-		return fmt.Errorf("%w: it begins with entry %d, the backup before ends with %d, and what was between is in snapshots only: take a full backup, and log backups more often (trailing-logs says how many entries stay)", ErrLogGap, first, r.After)
+	case first == 0 || r.After < first && r.After != 0:
+		return fmt.Errorf("%w: it begins with entry %d, and the backup before ends with %d, which must still be there to be compared: take a full backup, and log backups more often (trailing-logs says how many entries stay)", ErrLogGap, first, r.After)
 	}
 	b.head.FirstIndex = from
-	if r.After >= first {
+	if r.After != 0 {
 		var entry raft.Log
 		if err := logs.GetLog(r.After, &entry); err != nil {
 			return fmt.Errorf("read entry %d of the raft log: %w", r.After, err)
@@ -201,7 +201,7 @@ func BackupStopped(ctx context.Context, cfg Config, store backup.Store, logOnly 
 		err = b.ofStoppedLog(ctx, whole, data.logs, store)
 	} else {
 		var state *fsm.Copy
-		if state, err = whole.Copy(); err == nil {
+		if state, err = whole.Copy(0); err == nil {
 			b.ofState(state)
 		}
 	}
@@ -224,12 +224,8 @@ func BackupStopped(ctx context.Context, cfg Config, store backup.Store, logOnly 
 // ofStoppedLog makes it a backup of the log after the last backup in a store.
 func (b *Backup) ofStoppedLog(ctx context.Context, whole *fork, logs raft.LogStore, store backup.Store) error {
 	b.head.Kind = backup.Log
-	view, err := whole.View()
+	h, err := stateHead(whole.FSM)
 	if err != nil {
-		return err
-	}
-	h := viewHead(view)
-	if err := view.Close(); err != nil {
 		return err
 	}
 	all, err := backup.List(ctx, store)
@@ -251,6 +247,7 @@ type replay struct {
 	target backup.Target
 	ended  bool // the target is reached
 	last   uint64
+	term   uint64 // of the last entry
 }
 
 // replayBatch is how many entries are applied at once.
@@ -258,18 +255,17 @@ const replayBatch = 512
 
 // newReplay begins behind what a state holds.
 func newReplay(state *fsm.FSM, to backup.Target) (*replay, error) {
-	view, err := state.View()
-	if err != nil {
-		return nil, err
-	}
-	defer view.Close()
-	applied := view.Applied()
-	return &replay{state: state, clock: applied.CommittedAt, target: to, last: applied.Index}, nil
+	at, err := stateHead(state)
+	return &replay{state: state, clock: at.applied.CommittedAt, target: to, last: at.applied.Index, term: at.applied.Term}, err
 }
 
 // add takes the next entry; entries that the state holds already, and those after
-// the target, are left out.
+// the target, are left out. A log whose entry of the state's index is of another
+// term is that of another history.
 func (r *replay) add(log *raft.Log) error {
+	if !r.ended && log.Index == r.last && log.Term != r.term {
+		return fmt.Errorf("%w: entry %d is of term %d in the log, and of term %d in what it is to continue: one of the two holds entries that were never committed", ErrLogGap, log.Index, log.Term, r.term)
+	}
 	if r.ended || log.Index <= r.last {
 		return nil
 	}
@@ -284,7 +280,7 @@ func (r *replay) add(log *raft.Log) error {
 		r.ended = true
 		return nil
 	}
-	r.clock, r.last = at, log.Index
+	r.clock, r.last, r.term = at, log.Index, log.Term
 	if log.Type != raft.LogCommand && log.Type != raft.LogConfiguration {
 		return nil // raft's own: the state machine never sees them
 	}

@@ -198,7 +198,7 @@ func DefaultConfig() Config {
 		TrustInterval:     time.Second,
 		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
-		BackupRate:        16 << 20,
+		BackupRate:        8 << 20,
 		Backups:           BackupSchedule{Interval: 24 * time.Hour, Keep: 7},
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,

@@ -53,6 +53,9 @@ type Restored struct {
 	CommittedAt uint64
 	Assertions  uint64
 	Digest      assertion.Hash
+	// Keys are the API keys that are good in the restored cluster, also those that
+	// were revoked after the backup.
+	Keys []*assertion.APIKey
 	// Replaced is where the data is that was there before, "" if there was none.
 	Replaced string
 }
@@ -193,21 +196,16 @@ func (p *place) abandon() error {
 func (p *place) build(ctx context.Context, cfg *Config, plan []backup.Found, r RestoreRequest, out *Restored) (err error) {
 	staged := *cfg
 	staged.DataDir = p.staging
-	last := plan[len(plan)-1].Metadata
 	state, err := restoreState(ctx, &staged, plan, r)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
-	view, err := state.View()
+	got, err := stateHead(state)
 	if err != nil {
 		return err
 	}
-	got := viewHead(view)
-	if err := view.Close(); err != nil {
-		return err
-	}
-	if err := matches(got, last, r.Target); err != nil {
+	if out.Keys, err = goodKeys(state); err != nil {
 		return err
 	}
 	out.From, out.Index, out.CommittedAt, out.Assertions, out.Digest = got.cluster, got.applied.Index, got.applied.CommittedAt, got.count, got.digest
@@ -226,32 +224,62 @@ func (p *place) build(ctx context.Context, cfg *Config, plan []backup.Found, r R
 	return who.save(&staged)
 }
 
-// matches compares a restored state with what the last backup of the plan says.
-func matches(got head, last *backup.Metadata, to backup.Target) error {
-	if got.cluster == "" {
-		return fmt.Errorf("%w: the state names no cluster", backup.ErrDamaged)
+// stateHead is what a state says of itself now.
+func stateHead(state *fsm.FSM) (head, error) {
+	view, err := state.View()
+	if err != nil {
+		return head{}, err
 	}
-	if got.cluster != last.ClusterID {
-		return fmt.Errorf("%w: the state is of cluster %s, the manifest says %s", backup.ErrDamaged, got.cluster, last.ClusterID)
+	return viewHead(view), view.Close()
+}
+
+// goodKeys are the API keys of a state that can be used now.
+func goodKeys(state *fsm.FSM) (good []*assertion.APIKey, err error) {
+	view, err := state.View()
+	if err != nil {
+		return nil, err
 	}
-	whole := to == (backup.Target{}) || to.Index >= last.Index && to.Time == 0 || to.Index == 0 && to.Time >= last.CommittedAt
-	if whole && (got.digest != last.Digest || got.count != last.AssertionCount || got.applied.Index != last.Index) {
+	keys, err := view.APIKeys()
+	now := uint64(time.Now().Unix())
+	for _, k := range keys {
+		if !k.Revoked && (k.ExpiresAt == 0 || k.ExpiresAt > now) {
+			good = append(good, k)
+		}
+	}
+	return good, errors.Join(err, view.Close())
+}
+
+// matches compares a state that a whole backup has led to with its manifest.
+func matches(state *fsm.FSM, m *backup.Metadata) error {
+	got, err := stateHead(state)
+	if err != nil {
+		return err
+	}
+	if got.cluster != m.ClusterID {
+		return fmt.Errorf("%w: the state is of cluster %s, the manifest says %s", backup.ErrDamaged, got.cluster, m.ClusterID)
+	}
+	if got.digest != m.Digest || got.count != m.AssertionCount || got.applied.Index != m.Index {
 		return fmt.Errorf("%w: the state at log index %d holds %d assertions with digest %s, the manifest says %d assertions with digest %s at index %d", backup.ErrDamaged,
-			got.applied.Index, got.count, assertion.Hash(got.digest), last.AssertionCount, last.Digest, last.Index)
+			got.applied.Index, got.count, assertion.Hash(got.digest), m.AssertionCount, m.Digest, m.Index)
 	}
 	return nil
 }
 
-// restoreState builds the state of the backups of a plan.
+// restoreState builds the state of the backups of a plan. After each that was
+// applied to its end, the state must be the one that its manifest describes.
 func restoreState(ctx context.Context, staged *Config, plan []backup.Found, r RestoreRequest) (state *fsm.FSM, err error) {
 	defer func() {
 		if err != nil && state != nil {
 			err = errors.Join(err, state.Close())
+			state = nil
 		}
 	}()
 	if base := plan[0]; base.Metadata.Kind == backup.Full {
 		r.Progress("restoring " + base.Path)
 		state, err = fsm.Import(staged.statePath(), staged.stateOptions(), &interruptible{ctx, backup.NewReader(base.FS(), base.Metadata)})
+		if err == nil {
+			err = matches(state, base.Metadata)
+		}
 		plan = plan[1:]
 	} else {
 		state, err = fsm.Open(staged.statePath(), staged.stateOptions())
@@ -271,11 +299,21 @@ func restoreState(ctx context.Context, staged *Config, plan []backup.Found, r Re
 			}
 			return log.add(&raft.Log{Index: e.Index, Term: e.Term, Type: raft.LogType(e.Type), Data: e.Data})
 		})
+		if err == nil {
+			err = log.flush()
+		}
+		if err == nil && !log.ended {
+			err = matches(state, f.Metadata)
+		}
 		if err != nil {
 			return state, fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
-	return state, log.flush()
+	at, err := stateHead(state)
+	if err == nil && at.cluster == "" {
+		err = fmt.Errorf("at log index %d the cluster had no name yet: restore to a later point", at.applied.Index)
+	}
+	return state, err
 }
 
 // BackupState builds the state of a backup, up to a point, in a folder that does
@@ -290,18 +328,7 @@ func BackupState(ctx context.Context, dir string, r RestoreRequest) (*fsm.FSM, e
 	}
 	staged := DefaultConfig()
 	staged.DataDir, staged.Logger = dir, slog.New(slog.DiscardHandler)
-	state, err := restoreState(ctx, &staged, plan, r)
-	if err != nil {
-		return nil, err
-	}
-	view, err := state.View()
-	if err == nil {
-		err = errors.Join(matches(viewHead(view), plan[len(plan)-1].Metadata, r.Target), view.Close())
-	}
-	if err != nil {
-		return nil, errors.Join(err, state.Close())
-	}
-	return state, nil
+	return restoreState(ctx, &staged, plan, r)
 }
 
 // checkedPlan is the plan of a restore, of which every byte was checked.
@@ -453,6 +480,9 @@ func restoreFirst(ctx context.Context, cfg *Config) error {
 		return fmt.Errorf("restore %s on the first start: %w", cfg.RestoreFrom, err)
 	}
 	cfg.Logger.Info("restored a backup as a new cluster", "from", r.From, "cluster", r.ClusterID, "node", r.NodeID, "index", r.Index, "assertions", r.Assertions, "digest", r.Digest)
+	for _, k := range r.Keys {
+		cfg.Logger.Warn("an API key of the backup is good, also if it was revoked since: revoke it anew then", "key", k.ID, "name", k.Name, "role", k.Role.String())
+	}
 	return nil
 }
 

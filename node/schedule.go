@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"time"
 
@@ -56,10 +57,15 @@ type backupState struct {
 	failures int
 }
 
-func (s *backupState) set(success time.Time, size int64) {
+// set notes, at a time, that a backup of another time holds the state. What is
+// later than now was told by a clock that was ahead, and says nothing.
+func (s *backupState) set(now, success time.Time, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if success.After(s.success) {
+	if s.success.After(now) {
+		s.success = time.Time{}
+	}
+	if success.After(s.success) && !success.After(now) {
 		s.success = success
 	}
 	s.size = size
@@ -85,9 +91,7 @@ func (n *Node) scheduleBackups(ctx context.Context) {
 	if plan.Store == nil {
 		return
 	}
-	known := false
-	retry := backupRetry
-	var wait time.Duration
+	retry, wait := backupRetry, time.Duration(0)
 	for {
 		next := time.NewTimer(wait)
 		select {
@@ -96,25 +100,10 @@ func (n *Node) scheduleBackups(ctx context.Context) {
 			next.Stop()
 			return
 		}
-		err := error(nil)
-		if !known {
-			var newest *backup.Metadata
-			if newest, err = n.newestBackup(ctx); err == nil && newest != nil {
-				n.backups.set(newest.Timestamp, newest.TotalBytes)
-			}
-			known = err == nil
-		}
-		success, _, _ := n.backups.get()
-		if due := success.Add(plan.Interval).Sub(n.cfg.Now()); err == nil && due > 0 {
-			wait = min(due, plan.Interval)
-			continue
-		}
-		if err == nil {
-			err = n.runBackup(ctx)
-		}
+		err := n.backupIfDue(ctx)
 		switch {
 		case err == nil:
-			wait, retry = 0, backupRetry // until it is due
+			wait, retry = n.untilBackup(), backupRetry
 		case ctx.Err() != nil:
 			return
 		default:
@@ -126,36 +115,39 @@ func (n *Node) scheduleBackups(ctx context.Context) {
 	}
 }
 
-// newestBackup is the newest full backup of this cluster in the store, nil if
-// there is none.
-func (n *Node) newestBackup(ctx context.Context) (*backup.Metadata, error) {
-	all, err := backup.List(ctx, n.cfg.Backups.Store)
-	if err != nil {
-		return nil, err
-	}
-	if newest := backup.NewestFull(all, n.ClusterID()); newest != nil {
-		return newest.Metadata, nil
-	}
-	return nil, nil
+// untilBackup is the time until the next backup is due, 0 if it is.
+func (n *Node) untilBackup() time.Duration {
+	success, _, _ := n.backups.get()
+	interval := n.cfg.Backups.Interval
+	return min(max(success.Add(interval).Sub(n.cfg.Now()), 0), interval)
 }
 
-// ofCluster are the usable backups of one cluster.
+// ofCluster are the backups of one cluster, and those that cannot be used, which
+// may be of any.
 func ofCluster(all []backup.Found, id string) (own []backup.Found) {
 	for _, f := range all {
-		if f.Metadata != nil && f.Metadata.ClusterID == id {
+		if f.Metadata == nil || f.Metadata.ClusterID == id {
 			own = append(own, f)
 		}
 	}
 	return own
 }
 
-// runBackup takes a backup unless the newest one still holds the state, then
-// removes what is not to be kept.
-func (n *Node) runBackup(ctx context.Context) error {
+// backupIfDue looks at the store, and if the newest backup there is too old takes
+// one, unless that one still holds the state, and removes what is not to be kept.
+func (n *Node) backupIfDue(ctx context.Context) error {
 	began := n.cfg.Now()
-	newest, err := n.newestBackup(ctx)
+	all, err := backup.List(ctx, n.cfg.Backups.Store)
 	if err != nil {
 		return err
+	}
+	all = ofCluster(all, n.ClusterID())
+	newest := backup.NewestFull(all, n.ClusterID())
+	if newest != nil {
+		n.backups.set(began, newest.Metadata.Timestamp, newest.Metadata.TotalBytes)
+	}
+	if n.untilBackup() > 0 {
+		return nil
 	}
 	view, err := n.Read(ctx, Consistency{})
 	if err != nil {
@@ -165,18 +157,18 @@ func (n *Node) runBackup(ctx context.Context) error {
 	if err := view.Close(); err != nil {
 		return err
 	}
-	if newest != nil && newest.Digest == now.digest && newest.AssertionCount == now.count {
-		n.log.Info("no backup is due: nothing has changed since the last one", "index", newest.Index)
-		n.backups.set(began, newest.TotalBytes)
-		return n.tidyBackups(ctx)
+	if newest != nil && newest.Metadata.Digest == now.digest && newest.Metadata.AssertionCount == now.count {
+		n.log.Info("no backup is due: nothing has changed since the last one", "index", newest.Metadata.Index)
+		n.backups.set(n.cfg.Now(), began, newest.Metadata.TotalBytes)
+		return n.tidyBackups(ctx, all)
 	}
-	path, m, err := n.storeBackup(ctx)
+	taken, m, err := n.storeBackup(ctx)
 	if err != nil {
 		return err
 	}
-	n.backups.set(m.Timestamp, m.TotalBytes)
-	n.log.Info("took the scheduled backup", "path", path, "index", m.Index, "assertions", m.AssertionCount, "bytes", m.TotalBytes, "took", n.cfg.Now().Sub(began).String())
-	return n.tidyBackups(ctx)
+	n.backups.set(n.cfg.Now(), m.Timestamp, m.TotalBytes)
+	n.log.Info("took the scheduled backup", "path", taken, "index", m.Index, "assertions", m.AssertionCount, "bytes", m.TotalBytes, "took", n.cfg.Now().Sub(began).String())
+	return n.tidyBackups(ctx, append(all, backup.Found{Path: taken, Name: path.Base(taken), Metadata: m}))
 }
 
 // storeBackup takes a full backup into the store.
@@ -195,19 +187,15 @@ func (n *Node) storeBackup(ctx context.Context) (path string, m *backup.Metadata
 	return place.Path(), m, err
 }
 
-// tidyBackups removes this cluster's backups that are not to be kept, and what
-// was never finished.
-func (n *Node) tidyBackups(ctx context.Context) error {
+// tidyBackups removes those of this cluster's backups that are not to be kept, and
+// what was never finished.
+func (n *Node) tidyBackups(ctx context.Context, all []backup.Found) error {
 	plan, now := n.cfg.Backups, n.cfg.Now()
-	all, err := backup.List(ctx, plan.Store)
-	if err != nil {
-		return err
-	}
 	gone, err := plan.Store.Leftovers(ctx, now.Add(-backupAbandoned))
 	if err != nil {
 		return fmt.Errorf("look for backups that were not finished: %w", err)
 	}
-	for _, f := range backup.Prune(ofCluster(all, n.ClusterID()), backup.Keep{Full: plan.Keep, Since: now.Add(-plan.KeepWithin)}) {
+	for _, f := range backup.Prune(all, backup.Keep{Full: plan.Keep, Since: now.Add(-plan.KeepWithin)}) {
 		gone = append(gone, f.Name)
 	}
 	for _, name := range gone {

@@ -79,7 +79,7 @@ type fork struct {
 
 // withLog makes a copy of the node's state that has everything in its log.
 func (s *stopped) withLog(cfg *Config) (*fork, error) {
-	whole, err := s.state.Copy()
+	whole, err := s.state.Copy(0)
 	if err != nil {
 		return nil, err
 	}

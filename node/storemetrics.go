@@ -22,6 +22,8 @@ var (
 		"Sorted runs that a point read of the local index may have to look at.", nil, nil)
 	descMemTable = prometheus.NewDesc("stemedb_index_memtable_bytes",
 		"Bytes of memory that the memtables of the local index take.", nil, nil)
+	descCommits = prometheus.NewDesc("stemedb_index_commits_total",
+		"Batches committed to the local index since the node started: each holds the log entries that raft handed over at once.", nil, nil)
 	descFlushes = prometheus.NewDesc("stemedb_index_flushes_total",
 		"Flushes of memtables of the local index to disk since the node started.", nil, nil)
 	descCompactions = prometheus.NewDesc("stemedb_index_compactions_total",
@@ -34,7 +36,7 @@ var (
 
 func describeStores(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descLogSize, descLogFree, descLogEntries, descLogWrites, descDisk, descReadAmp, descMemTable, descFlushes, descCompactions, descDebt, descCache,
+		descLogSize, descLogFree, descLogEntries, descLogWrites, descDisk, descReadAmp, descMemTable, descCommits, descFlushes, descCompactions, descDebt, descCache,
 	} {
 		ch <- d
 	}
@@ -69,6 +71,7 @@ func (n *Node) collectStores(ch chan<- prometheus.Metric) {
 	gauge(descDisk, float64(index.DiskSpaceUsage()))
 	gauge(descReadAmp, float64(index.ReadAmp()))
 	gauge(descMemTable, float64(index.MemTable.Size))
+	counter(descCommits, float64(n.fsm.Commits()))
 	counter(descFlushes, float64(index.Flush.Count))
 	counter(descCompactions, float64(index.Compact.Count))
 	gauge(descDebt, float64(index.Compact.EstimatedDebt))

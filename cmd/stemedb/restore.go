@@ -77,6 +77,11 @@ func printRestored(cmd *cobra.Command, r node.Restored) error {
 	}
 	_, err := fmt.Fprintf(out, "from        cluster %s\nlog index   %d\ncommitted   %s\nassertions  %d\ndigest      %s\nnode        %s at %s\ncluster     %s\n",
 		r.From, r.Index, time.Unix(int64(r.CommittedAt), 0).UTC().Format(time.RFC3339), r.Assertions, r.Digest, r.NodeID, r.Address, r.ClusterID)
+	for _, k := range r.Keys {
+		if err == nil {
+			_, err = fmt.Fprintf(out, "API key     %s (%s, %q) is good, also if it was revoked after the backup\n", k.ID, k.Role, k.Name)
+		}
+	}
 	if err == nil && r.Replaced != "" {
 		_, err = fmt.Fprintf(out, "replaced    %s\n", r.Replaced)
 	}

@@ -233,6 +233,44 @@ func TestKilledUpload(t *testing.T) {
 	}
 }
 
+// The same with a folder: what a killed node leaves there has a hidden name.
+func TestKilledBackupIntoAFolder(t *testing.T) {
+	dir := t.TempDir()
+	c := Start(t, Options{Nodes: 1})
+	n := c.Nodes[0]
+	for i := range 4 {
+		c.Write(1000*i, 1000)
+	}
+	c.Stop(n)
+	n.Settings = scheduled(dir)
+	n.Settings["backup-rate"] = "1" // what comes after the first MiB never ends
+	hidden := func() []string {
+		left, err := filepath.Glob(filepath.Join(dir, ".*"))
+		c.do(err)
+		return left
+	}
+	c.do(n.Start())
+	c.WaitFor("a backup is under way", func() bool { return len(hidden()) > 0 })
+	c.Kill(n)
+	left := hidden()
+	if all := c.backups(dir); len(all) != 0 || len(left) != 1 || len(visible(t, dir)) != 0 {
+		t.Fatalf("a node that was killed leaves %v, and the backups %v", left, all)
+	}
+	past := time.Now().Add(-time.Hour)
+	for _, path := range left {
+		c.do(os.Chtimes(path, past, past))
+	}
+	delete(n.Settings, "backup-rate")
+	c.do(n.Start())
+	c.WaitReady()
+	found := c.waitBackup(dir, 4000)
+	c.WaitFor("what is old and unfinished is removed", func() bool { return len(hidden()) == 0 })
+	c.KillAll()
+	if _, err := backup.Verify(found.FS()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A store that cannot be written is a failure that is counted, logged and tried
 // again; wrong settings end the start.
 func TestScheduledBackupsThatFail(t *testing.T) {

@@ -21,6 +21,7 @@ func main() {
 	flag.IntVar(&c.Writers, "writers", 4, "writers during the backups")
 	flag.IntVar(&c.Rounds, "rounds", 5, "backups, each after as long a time without one")
 	flag.IntVar(&c.Samples, "samples", 500, "random claims and questions that are compared")
+	flag.StringVar(&c.BackupRate, "backup-rate", "", "the nodes' setting of that name")
 	flag.DurationVar(&c.Quiet, "quiet", 3*time.Second, "shortest time without a backup")
 	ratio := flag.Float64("max-ratio", 0, "fail if the p99 of writes during backups is more than so many times that without; 0: only report it")
 	flag.Parse()

@@ -1,0 +1,80 @@
+package costs
+
+// budgets is the table of what operations may cost: what was measured, for
+// allocations a fiftieth more, for bytes a twentieth.
+func budgets() []Budget {
+	return []Budget{
+		// api: a request in the whole of the server, without the socket; writes without
+		// the store behind them.
+		{"POST /v1/assert", Allocations, 85},
+		{"POST /v1/assert", Bytes, 16884},
+		{"a claim of POST /v1/assert/batch of 100", Allocations, 54.6},
+		{"a claim of POST /v1/assert/batch of 100", Bytes, 6362},
+		{"GET /v1/assertions/{hash}", Allocations, 106},
+		{"GET /v1/assertions/{hash}", Bytes, 22386},
+		{"GET /v1/skeptic", Allocations, 163},
+		{"GET /v1/skeptic", Bytes, 15271},
+		{"GET /v1/query?lens=consensus", Allocations, 343},
+		{"GET /v1/query?lens=consensus", Bytes, 44696},
+		{"GET /v1/layered", Allocations, 175},
+		{"GET /v1/layered", Bytes, 17539},
+		{"a claim of GET /v1/query?limit=100", Allocations, 25.8},
+		{"a claim of GET /v1/query?limit=100", Bytes, 3088},
+		{"GET /v1/health", Allocations, 37},
+		{"GET /v1/health", Bytes, 6056},
+
+		// assertion: one claim with a text of 256 bytes and one signer.
+		{"read a claim from JSON", Allocations, 73},
+		{"read a claim from JSON", Bytes, 2956},
+		{"check a claim", Allocations, 27},
+		{"check a claim", Bytes, 764},
+		{"hash a claim", Allocations, 1},
+		{"hash a claim", Bytes, 604},
+		{"verify a claim", Allocations, 5},
+		{"verify a claim", Bytes, 12081},
+		{"verify a claim of 100", Allocations, 4.2},
+		{"verify a claim of 100", Bytes, 3401},
+		{"encode a claim for the log", Allocations, 4},
+		{"encode a claim for the log", Bytes, 1822},
+		{"decode a claim from the log", Allocations, 7},
+		{"decode a claim from the log", Bytes, 823},
+		{"write a claim as JSON", Allocations, 10},
+		{"write a claim as JSON", Bytes, 1948},
+
+		// node: the log, of claims with a text of 256 bytes.
+		{"1,000 claims, one after the other", Entries, 1000},
+		{"1,000 claims, one after the other", Syncs, 2000},
+		{"1,000 claims that arrive while one is committed", Entries, 2},
+		{"1,000 claims that arrive while one is committed", Syncs, 4},
+		{"10 requests of 100 claims, one after the other", Entries, 10},
+		{"10 requests of 100 claims, one after the other", Syncs, 20},
+		{"10 requests of 100 claims that arrive while one is committed", Entries, 2},
+		{"10 requests of 100 claims that arrive while one is committed", Syncs, 4},
+		{"a request of 1,000 claims", Entries, 2},
+		{"a request of 1,000 claims", Syncs, 4},
+
+		// fsm: each of another voice, on one of seven questions.
+		{"apply one claim", Allocations, 66.8},
+		{"apply one claim", Bytes, 8596},
+		{"apply one entry", Batches, 1},
+		{"apply one entry", Syncs, 0},
+		{"apply a claim of 64 entries of 1", Allocations, 78},
+		{"apply a claim of 64 entries of 1", Bytes, 5398},
+		{"apply 64 entries at once", Batches, 1},
+		{"apply 64 entries at once", Syncs, 0},
+		{"apply a claim of an entry of 100", Allocations, 65.3},
+		{"apply a claim of an entry of 100", Bytes, 4619},
+
+		// index: with those that opening a view takes; whatever number of claims is stored.
+		{"point read", KeysRead, 9},
+		{"skeptic, 7 values", KeysRead, 20},
+		{"consensus, 7 values", KeysRead, 20},
+		{"layered, 7 values", KeysRead, 20},
+		{"page of 100", KeysRead, 309},
+		{"page of 100, by question", KeysRead, 309},
+		{"store a claim of a new voice", KeysWritten, 19},
+		{"store a claim of a new voice, of 100 in a batch", KeysWritten, 11.2},
+		{"store a claim of a known voice", KeysWritten, 18},
+		{"store a claim of a known voice, of 100 in a batch", KeysWritten, 12.2},
+	}
+}
