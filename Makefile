@@ -25,7 +25,7 @@ LIMITS := api[.].*[.](authorize|openAccount|takeIn|judge|paidUp|settle)$$|stemed
 BENCH_CLIENT := BenchmarkWritesUnderLimits|http[.].*persistConn
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench load-test bench-reads bench-limits costs lens-bench lint vuln fmt docs rules image clean
+.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench load-test readiness bench-reads bench-limits costs lens-bench lint vuln fmt docs rules image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: ## Measure writes against three nodes with each log store, beside raft an
 
 load-test: ## Load a three-node cluster for about 7 minutes; dated results in uat/production-readiness/results
 	scripts/run-load-test.sh
+
+readiness: ## Run the production-readiness checklist for about 10 minutes; a dated report in uat/production-readiness/results
+	scripts/verify-production-readiness.sh
 
 bench-reads: ## Answer one question by skeptic, consensus, layered with 1,000 and 1,000,000 claims
 	$(GO) test -run '^$$' -bench '^BenchmarkReads$$' -timeout 20m ./index -million

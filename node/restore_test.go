@@ -52,7 +52,7 @@ func taken(t *testing.T, dir string, logs []*raft.Log, first uint64, change func
 	}
 	b := &Backup{head: backup.Metadata{Kind: backup.Full, Node: "n1", SoftwareVersion: "test", Timestamp: time.Unix(2000, 0).UTC()}}
 	if first == 0 {
-		whole, err := state.Copy()
+		whole, err := state.Copy(0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,8 +22,8 @@ type Machine struct {
 	Kernel string `json:"kernel,omitempty"`
 }
 
-// thisMachine reads /proc where there is one.
-func thisMachine() Machine {
+// ThisMachine reads /proc where there is one.
+func ThisMachine() Machine {
 	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	if raw, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(raw))

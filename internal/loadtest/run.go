@@ -17,7 +17,7 @@ var ErrMetered = errors.New("quotas are on, so agents would be refused after the
 // Run runs the scenarios one after the other. The report holds what was
 // measured until an error.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	r := &Report{Program: thisProgram(), Started: time.Now().UTC(), Machine: thisMachine()}
+	r := &Report{Program: thisProgram(), Started: time.Now().UTC(), Machine: ThisMachine()}
 	left, err := o.Check()
 	if err != nil {
 		return r, err
