@@ -166,13 +166,19 @@ func (s *walStore) SetUint64(key []byte, value uint64) error {
 	return s.write(func(log *wal.WAL) error { return log.SetUint64(key, value) }, func(error) bool { return false })
 }
 
-// GetLog implements raft.LogStore.
+// GetLog implements raft.LogStore. Raft-wal itself still reads entries that were
+// removed from the beginning of the last segment.
 func (s *walStore) GetLog(index uint64, entry *raft.Log) error {
 	log, done, err := s.current()
 	if err != nil {
 		return err
 	}
 	defer done()
+	if first, err := log.FirstIndex(); err != nil {
+		return err
+	} else if index < first {
+		return raft.ErrLogNotFound
+	}
 	return log.GetLog(index, entry)
 }
 

@@ -71,8 +71,10 @@ func mustBe(t fatal, logs *LogStore, model []*raft.Log) {
 			t.Fatalf("entry %d is of term %d, %x, %v; want term %d, %x", want.Index, got.Term, got.Data, err, want.Term, want.Data)
 		}
 	}
-	if err := logs.GetLog(last+1, new(raft.Log)); !errors.Is(err, raft.ErrLogNotFound) {
-		t.Fatalf("entry %d, of a log from %d to %d: %v", last+1, first, last, err)
+	for _, beyond := range []uint64{first - 1, last + 1} {
+		if err := logs.GetLog(beyond, new(raft.Log)); !errors.Is(err, raft.ErrLogNotFound) {
+			t.Fatalf("entry %d, of a log from %d to %d: %v", beyond, first, last, err)
+		}
 	}
 }
 
