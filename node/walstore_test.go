@@ -141,10 +141,7 @@ func (f *faultyFile) Sync() error {
 func TestALogIsThatOfAPlainListWhateverTheDiskRefuses(t *testing.T) {
 	eachLogKind(t, func(t *testing.T, kind string) {
 		rapid.Check(t, func(r *rapid.T) {
-			dir, err := os.MkdirTemp(t.TempDir(), "")
-			if err != nil {
-				r.Fatal(err)
-			}
+			dir := t.TempDir()
 			files := &faultyFiles{VFS: walfs.New(), refuse: map[string]int{}}
 			open := func() *LogStore {
 				files.refuse = map[string]int{}
@@ -160,12 +157,13 @@ func TestALogIsThatOfAPlainListWhateverTheDiskRefuses(t *testing.T) {
 			next, term := rapid.Uint64Range(1, 100).Draw(r, "first"), uint64(1)
 			// until repeats a write as the watch of the disk does.
 			until := func(write func() error) {
-				for range 20 {
-					if err = write(); err == nil {
-						return
+				err := errors.New("never tried")
+				for try := 0; err != nil; try++ {
+					if try == 20 {
+						r.Fatalf("a write is refused for ever: %v", err)
 					}
+					err = write()
 				}
-				r.Fatalf("a write is refused for ever: %v", err)
 			}
 			for range rapid.IntRange(1, 25).Draw(r, "steps") {
 				for _, operation := range []string{"create", "write", "sync"} {
@@ -234,6 +232,52 @@ func TestNoRoomForAWholeSegmentIsNoTrouble(t *testing.T) {
 	mustBe(t, logs, entries(1, 199, 1))
 	if err := logs.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// No append is acknowledged before the name of its segment is on disk, whichever
+// process has made the file and however often that fails.
+func TestTheNameOfASegmentIsSynced(t *testing.T) {
+	const name = "segment"
+	files := walFiles{VFS: walfs.New()}
+	for way, open := range map[string]func(dir string) (types.WritableFile, error){
+		"made": func(dir string) (types.WritableFile, error) { return files.Create(dir, name, 0) },
+		"opened": func(dir string) (types.WritableFile, error) {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				return nil, err
+			}
+			return files.OpenWriter(dir, name)
+		},
+	} {
+		dir := filepath.Join(t.TempDir(), "log")
+		away := dir + "-away"
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		file, err := open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		move := func(from, to string) {
+			t.Helper()
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		move(dir, away) // so that the folder cannot be synced
+		for range 2 {
+			if err := file.Sync(); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: a sync without one of the name: %v", way, err)
+			}
+		}
+		move(away, dir)
+		if err := file.Sync(); err != nil {
+			t.Errorf("%s: %v", way, err)
+		}
+		move(dir, away)
+		if err := errors.Join(file.Sync(), file.Close()); err != nil {
+			t.Errorf("%s: a sync after the name is on disk: %v", way, err)
+		}
 	}
 }
 
