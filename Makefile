@@ -61,7 +61,7 @@ test-docker: image ## docker-compose.yml with images made here: ingest, ask, eve
 fuzz: ## Run every fuzz target for FUZZTIME (5s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## Measure writes against a three-node cluster, beside raft and boltdb alone
+bench: ## Measure writes against three nodes with each log store, beside raft and that log store alone
 	$(GO) run ./internal/writebench
 
 load-test: ## Load a three-node cluster for about 7 minutes; dated results in uat/production-readiness/results

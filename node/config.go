@@ -112,8 +112,10 @@ type Config struct {
 	// a node that was away for a short time catches up from the log instead of
 	// from a whole snapshot.
 	TrailingLogs uint64
+	// LogStore is the kind of the raft log: LogBolt or LogWAL.
+	LogStore string
 	// LogCompactPercent makes a start compact the raft log if more than so much of
-	// its file is free (see CompactLog). 0: never.
+	// its file is free (see CompactLog). 0: never. A LogWAL has nothing to compact.
 	LogCompactPercent int
 
 	// WriteTimeout bounds one write from the moment it is queued. When it
@@ -174,6 +176,8 @@ type Config struct {
 	// probeDisk and diskSpace stand in for the disk in tests; nil is the disk.
 	probeDisk func(bytes int) error
 	diskSpace func() (free, size uint64, err error)
+	// logSegmentBytes is the size of a LogWAL's segments in tests; 0 is defaultSegment.
+	logSegmentBytes int
 }
 
 // DefaultConfig returns the settings of a one-node cluster on loopback.
@@ -191,6 +195,7 @@ func DefaultConfig() Config {
 		SnapshotInterval:  30 * time.Second,
 		SnapshotThreshold: 65536,
 		TrailingLogs:      16384,
+		LogStore:          LogBolt,
 		WriteTimeout:      10 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		SyncInterval:      250 * time.Millisecond,
@@ -255,6 +260,9 @@ func (c *Config) Validate() error {
 	if c.LeaderLease > c.HeartbeatTimeout || c.LeaderLease < 5*time.Millisecond {
 		bad("leader lease is %v: it must lie between 5ms and the heartbeat timeout %v", c.LeaderLease, c.HeartbeatTimeout)
 	}
+	if c.LogStore != LogBolt && c.LogStore != LogWAL {
+		bad("log-store is %q: %s and %s are possible", c.LogStore, LogBolt, LogWAL)
+	}
 	if c.LogCompactPercent < 0 || c.LogCompactPercent > 99 {
 		bad("log-compact-percent is %d: 0 to 99 is possible", c.LogCompactPercent)
 	}
@@ -296,6 +304,5 @@ func isWildcard(host string) bool {
 func (c *Config) lockPath() string     { return filepath.Join(c.DataDir, "LOCK") }
 func (c *Config) identityPath() string { return filepath.Join(c.DataDir, "node.json") }
 func (c *Config) keyPath() string      { return filepath.Join(c.DataDir, "node.key") }
-func (c *Config) logPath() string      { return filepath.Join(c.DataDir, "raft.db") }
 func (c *Config) probePath() string    { return filepath.Join(c.DataDir, "disk-probe") }
 func (c *Config) statePath() string    { return filepath.Join(c.DataDir, "state") }

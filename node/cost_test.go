@@ -36,7 +36,7 @@ func countedNode(t *testing.T) *Node {
 // apart: by the number of the newest commit in its two meta pages.
 func logSyncs(t *testing.T, n *Node) (syncs uint64) {
 	t.Helper()
-	file, err := os.Open(n.cfg.logPath())
+	file, err := os.Open(boltPath(n.cfg.DataDir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -421,7 +421,11 @@ func TestALeaderWhoseDiskHangsPreparesItsStopAllTheSame(t *testing.T) {
 // holdLog makes writes to a node's raft log wait until the returned function.
 func holdLog(t *testing.T, n *Node) (let func()) {
 	t.Helper()
-	log := reflect.ValueOf(n.logs.BoltStore).Elem().FieldByName("conn")
+	if log, ok := n.logs.logEngine.(*walStore); ok {
+		log.writes.Lock()
+		return sync.OnceFunc(log.writes.Unlock)
+	}
+	log := reflect.ValueOf(n.logs.bolt()).Elem().FieldByName("conn")
 	held, err := (*bbolt.DB)(log.UnsafePointer()).Begin(true)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	wal "github.com/hashicorp/raft-wal"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/stemedb/stemedb/sync/gossip"
@@ -220,7 +221,7 @@ func (w *diskWatch) run(what string, write func() error) error {
 // programErrors are those of a store that was asked for something wrong, or is
 // closed: no repetition mends them.
 var programErrors = []error{
-	fs.ErrClosed, bolterrors.ErrDatabaseNotOpen, bolterrors.ErrDatabaseReadOnly, bolterrors.ErrTxClosed, bolterrors.ErrTxNotWritable,
+	fs.ErrClosed, wal.ErrClosed, bolterrors.ErrDatabaseNotOpen, bolterrors.ErrDatabaseReadOnly, bolterrors.ErrTxClosed, bolterrors.ErrTxNotWritable,
 	bolterrors.ErrBucketNotFound, bolterrors.ErrKeyRequired, bolterrors.ErrKeyTooLarge, bolterrors.ErrValueTooLarge, bolterrors.ErrIncompatibleValue,
 }
 

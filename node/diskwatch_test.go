@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -255,8 +254,13 @@ func TestTheFailureOfAProbeNamesNoPath(t *testing.T) {
 // Raft panics where its term cannot be saved: neither before nor in a stop may it
 // meet that.
 func TestRaftNeverMeetsAStableStoreThatFails(t *testing.T) {
+	eachLogKind(t, raftMeetsNoFailure)
+}
+
+func raftMeetsNoFailure(t *testing.T, kind string) {
+	t.Helper()
 	f := newFakeDisk(time.Second, 0)
-	store, err := OpenLogStore(filepath.Join(t.TempDir(), "raft.db"), true, nil)
+	store, err := OpenLogStore(t.TempDir(), LogOptions{Kind: kind, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}

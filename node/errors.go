@@ -30,6 +30,9 @@ var (
 	// ErrDiskSpace means that too little is free on the disks for further writes.
 	// Nothing was proposed.
 	ErrDiskSpace = errors.New("too little disk space is free for writes")
+	// ErrLogStore means that the data directory does not hold a raft log of the kind
+	// that is wanted.
+	ErrLogStore = errors.New("the raft log is not of the kind that is wanted")
 	// ErrRemoved means that this node was removed from the cluster and serves
 	// nothing any more.
 	ErrRemoved = errors.New("this node was removed from the cluster")

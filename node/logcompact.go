@@ -27,35 +27,47 @@ type LogCompaction struct{ Before, After int64 }
 // and replaced in one step: whenever it is interrupted, the log is whole. It needs
 // room on the disk for the copy.
 //
-// Errors: ErrDataDirInUse while a server uses the directory.
+// Errors: ErrDataDirInUse while a server uses the directory, ErrLogStore if its log is
+// none that can be compacted.
 func CompactLog(cfg Config) (c LogCompaction, err error) {
-	if _, err := os.Stat(cfg.logPath()); errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("%s holds no raft log: give the data directory of a node", cfg.DataDir)
+	switch kind, err := logThere(cfg.DataDir); {
+	case err != nil:
+		return c, err
+	case kind == "":
+		return c, fmt.Errorf("%w: %s holds no raft log: give the data directory of a node", ErrLogStore, cfg.DataDir)
+	case kind != LogBolt:
+		return c, fmt.Errorf("%w: %s holds a log of the kind %s, which has nothing to compact: its segments are removed as snapshots let their entries go", ErrLogStore, cfg.DataDir, kind)
 	}
 	lock, err := lockDataDir(&cfg)
 	if err != nil {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	return compactLog(cfg.logPath())
+	return compactLog(boltPath(cfg.DataDir))
 }
 
 // openLog opens the raft log, after a compaction if so much of its file is free as
 // the configuration wants for one. A compaction that fails does not keep the node
 // from starting.
 func (n *Node) openLog() (err error) {
-	path := n.cfg.logPath()
-	if err := removeCopy(path); err != nil {
+	path := boltPath(n.cfg.DataDir)
+	if err := errors.Join(removeCopy(path), removeConversion(n.cfg.DataDir)); err != nil {
 		return err
 	}
-	if n.logs, err = OpenLogStore(path, n.cfg.NoFsync, n.metrics.observeSync); err != nil || n.cfg.LogCompactPercent == 0 {
+	options := n.cfg.logOptions(n.cfg.LogStore)
+	options.Observe, options.Logger = n.metrics.observeSync, n.log
+	if n.logs, err = OpenLogStore(n.cfg.DataDir, options); err != nil || n.cfg.LogCompactPercent == 0 {
 		return err
+	}
+	bolt := n.logs.bolt()
+	if bolt == nil {
+		return nil
 	}
 	size, err := fileSize(path)
 	if err != nil {
 		return err
 	}
-	if int64(n.logs.Stats().FreeAlloc) <= size/100*int64(n.cfg.LogCompactPercent) {
+	if int64(bolt.Stats().FreeAlloc) <= size/100*int64(n.cfg.LogCompactPercent) {
 		return nil
 	}
 	err = n.logs.Close()
@@ -69,7 +81,7 @@ func (n *Node) openLog() (err error) {
 	} else {
 		n.log.Info("raft log compacted", "bytes_before", c.Before, "bytes_after", c.After, "took", time.Since(began).Round(time.Millisecond).String())
 	}
-	n.logs, err = OpenLogStore(path, n.cfg.NoFsync, n.metrics.observeSync)
+	n.logs, err = OpenLogStore(n.cfg.DataDir, options)
 	return err
 }
 

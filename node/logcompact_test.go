@@ -12,10 +12,18 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// openTestLog opens a log, which done closes.
-func openTestLog(t *testing.T, path string) (logs *LogStore, done func()) {
+// openTestLog opens a log of a data directory, one of a LogBolt if there is none,
+// which done closes.
+func openTestLog(t *testing.T, dir string) (logs *LogStore, done func()) {
 	t.Helper()
-	logs, err := OpenLogStore(path, true, nil)
+	kind, err := logThere(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind == "" {
+		kind = LogBolt
+	}
+	logs, err = OpenLogStore(dir, LogOptions{Kind: kind, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,9 +35,9 @@ func openTestLog(t *testing.T, path string) (logs *LogStore, done func()) {
 }
 
 // fill writes entries from first to last, and truncates those before keep.
-func fill(t *testing.T, path string, first, last, keep uint64) {
+func fill(t *testing.T, dir string, first, last, keep uint64) {
 	t.Helper()
-	logs, done := openTestLog(t, path)
+	logs, done := openTestLog(t, dir)
 	defer done()
 	var batch []*raft.Log
 	for i := first; i <= last; i++ {
@@ -49,10 +57,10 @@ func fill(t *testing.T, path string, first, last, keep uint64) {
 	}
 }
 
-// check fails unless the log at path holds the entries from keep to last.
-func check(t *testing.T, path string, keep, last uint64) {
+// check fails unless the log in dir holds the entries from keep to last.
+func check(t *testing.T, dir string, keep, last uint64) {
 	t.Helper()
-	logs, done := openTestLog(t, path)
+	logs, done := openTestLog(t, dir)
 	defer done()
 	if entries, err := logs.Entries(); err != nil || entries != last-keep+1 {
 		t.Errorf("%d entries, %v, want %d", entries, err, last-keep+1)
@@ -70,8 +78,8 @@ func check(t *testing.T, path string, keep, last uint64) {
 
 func TestCompactionKeepsTheLogAndGivesSpaceBack(t *testing.T) {
 	cfg := Config{DataDir: t.TempDir()}
-	path := cfg.logPath()
-	fill(t, path, 1, 2000, 1901)
+	path := boltPath(cfg.DataDir)
+	fill(t, cfg.DataDir, 1, 2000, 1901)
 	if err := os.WriteFile(path+compactSuffix, []byte("of an interrupted one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -86,18 +94,18 @@ func TestCompactionKeepsTheLogAndGivesSpaceBack(t *testing.T) {
 	if _, err := os.Stat(path + compactSuffix); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the copy is still there: %v", err)
 	}
-	check(t, path, 1901, 2000)
-	fill(t, path, 2001, 2100, 2001) // and it can be written
-	check(t, path, 2001, 2100)
+	check(t, cfg.DataDir, 1901, 2000)
+	fill(t, cfg.DataDir, 2001, 2100, 2001) // and it can be written
+	check(t, cfg.DataDir, 2001, 2100)
 }
 
 func TestCompactionThatFailsLeavesTheLog(t *testing.T) {
 	cfg := Config{DataDir: t.TempDir()}
-	path := cfg.logPath()
+	path := boltPath(cfg.DataDir)
 	if _, err := CompactLog(cfg); err == nil {
 		t.Error("a folder without a log is compacted")
 	}
-	fill(t, path, 1, 100, 51)
+	fill(t, cfg.DataDir, 1, 100, 51)
 	lock, err := lockDataDir(&cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +123,7 @@ func TestCompactionThatFailsLeavesTheLog(t *testing.T) {
 	if _, err := CompactLog(cfg); err == nil {
 		t.Error("the copy was made over a folder")
 	}
-	check(t, path, 51, 100)
+	check(t, cfg.DataDir, 51, 100)
 }
 
 // A copy that is not the log is noticed, whatever the difference.

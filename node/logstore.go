@@ -1,13 +1,28 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"github.com/hashicorp/raft-wal/types"
 	"go.etcd.io/bbolt"
+)
+
+// The kinds of log store.
+const (
+	// LogBolt is one bbolt file (hashicorp/raft-boltdb).
+	LogBolt = "boltdb"
+	// LogWAL is a folder of segments to which is only appended (hashicorp/raft-wal).
+	LogWAL = "wal"
 )
 
 // logCacheSize is how many recent entries stay in memory, so that replication
@@ -17,18 +32,105 @@ const logCacheSize = 512
 // logWrite is what an append of entries is called.
 const logWrite = "a write to the raft log"
 
+// logEngine keeps the entries of the log, and raft's term and vote.
+type logEngine interface {
+	raft.LogStore
+	raft.StableStore
+	io.Closer
+}
+
 // LogStore is the durable raft log and the stable store (term, vote) of one
-// node, in one bbolt file.
+// node.
 type LogStore struct {
-	*raftboltdb.BoltStore
+	logEngine
 	observe func(sync time.Duration)
 	watch   *diskWatch // nil: a write that fails is not repeated
 }
 
-// OpenLogStore opens or makes the log at path. Every StoreLogs call ends with
-// an fdatasync of the pages and one of the meta page unless noSync is set; observe, if not nil, receives the time
-// that each one took.
-func OpenLogStore(path string, noSync bool, observe func(time.Duration)) (*LogStore, error) {
+// LogOptions say how a log is opened.
+type LogOptions struct {
+	// Kind is LogBolt or LogWAL; empty is the one that the folder holds.
+	Kind string
+	// NoSync leaves entries to the operating system to write.
+	NoSync bool
+	// Observe, if not nil, receives the time that each StoreLogs call took.
+	Observe func(time.Duration)
+	// Logger, if not nil, receives what a store has to say.
+	Logger *slog.Logger
+	// segmentBytes is the size of the segments of a LogWAL; 0 is defaultSegment.
+	segmentBytes int
+	// files stand in for the file system of a LogWAL's segments in tests.
+	files types.VFS
+}
+
+// logOptions are those of this node's log, of a kind.
+func (c *Config) logOptions(kind string) LogOptions {
+	return LogOptions{Kind: kind, NoSync: c.NoFsync, Logger: c.Logger, segmentBytes: c.logSegmentBytes}
+}
+
+// OpenLogStore opens or makes the log in a data directory. Every StoreLogs call of
+// a LogBolt ends with an fdatasync of the pages and one of the meta page, one of a
+// LogWAL with an fsync of the segment, unless NoSync is set.
+//
+// Errors: ErrLogStore if the directory holds a log of another kind, or none and no
+// kind is given.
+func OpenLogStore(dir string, o LogOptions) (*LogStore, error) {
+	kind, err := logThere(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case kind == "" && o.Kind == "":
+		return nil, fmt.Errorf("%w: %s holds no raft log", ErrLogStore, dir)
+	case kind == "":
+		kind = o.Kind
+	case o.Kind != "" && o.Kind != kind:
+		return nil, fmt.Errorf("%w: %s holds a log of the kind %s, and log-store is %s: set log-store to %s, or stop the node and run `stemedb convert-log`, or remove the node and join it anew with an empty data directory",
+			ErrLogStore, dir, kind, o.Kind, kind)
+	}
+	o.Kind = kind
+	return openKind(dir, o)
+}
+
+// openKind opens or makes the log of a kind, whatever other there is.
+func openKind(dir string, o LogOptions) (store *LogStore, err error) {
+	store = &LogStore{observe: o.Observe}
+	if o.Kind == LogWAL {
+		store.logEngine, err = openWAL(walPath(dir), o)
+	} else {
+		store.logEngine, err = openBolt(boltPath(dir), o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+// The places of a log in a data directory.
+func boltPath(dir string) string { return filepath.Join(dir, "raft.db") }
+func walPath(dir string) string  { return filepath.Join(dir, "raft-wal") }
+
+// logThere is the kind of log that a data directory holds, empty if it holds none.
+func logThere(dir string) (string, error) {
+	var there []string
+	for kind, path := range map[string]string{LogBolt: boltPath(dir), LogWAL: walMetaPath(walPath(dir))} {
+		switch _, err := os.Stat(path); {
+		case err == nil:
+			there = append(there, kind)
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("look for the raft log: %w", err)
+		}
+	}
+	switch len(there) {
+	case 0:
+		return "", nil
+	case 1:
+		return there[0], nil
+	}
+	return "", fmt.Errorf("%w: %s holds two logs: a conversion was interrupted at its end; run `stemedb convert-log` again", ErrLogStore, dir)
+}
+
+func openBolt(path string, o LogOptions) (*raftboltdb.BoltStore, error) {
 	store, err := raftboltdb.New(raftboltdb.Options{
 		Path: path,
 		BoltOptions: &bbolt.Options{
@@ -38,19 +140,43 @@ func OpenLogStore(path string, noSync bool, observe func(time.Duration)) (*LogSt
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
 		},
-		NoSync:                  noSync,
+		NoSync:                  o.NoSync,
 		MsgpackUseNewTimeFormat: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the raft log %s: %w", path, err)
 	}
-	return &LogStore{BoltStore: store, observe: observe}, nil
+	return store, nil
+}
+
+// bolt is the store of a LogBolt, nil of another kind.
+func (s *LogStore) bolt() *raftboltdb.BoltStore {
+	store, _ := s.logEngine.(*raftboltdb.BoltStore)
+	return store
+}
+
+// logSize is the size of the files of a data directory's log in bytes. Segments of
+// a LogWAL are counted with what is set aside in them for later entries.
+func logSize(dir string) (bytes int64, err error) {
+	if file, err := os.Stat(boltPath(dir)); err == nil {
+		return file.Size(), nil
+	}
+	files, err := os.ReadDir(walPath(dir))
+	if err != nil {
+		return 0, fmt.Errorf("look at the raft log: %w", err)
+	}
+	for _, f := range files {
+		if file, err := f.Info(); err == nil { // else it was removed meanwhile
+			bytes += file.Size()
+		}
+	}
+	return bytes, nil
 }
 
 // StoreLogs appends entries and returns when they are on disk.
 func (s *LogStore) StoreLogs(logs []*raft.Log) error {
 	start := time.Now()
-	err := s.write(logWrite, func() error { return s.BoltStore.StoreLogs(logs) })
+	err := s.write(logWrite, func() error { return s.logEngine.StoreLogs(logs) })
 	if s.observe != nil {
 		s.observe(time.Since(start))
 	}
@@ -73,19 +199,20 @@ func (s *LogStore) Entries() (uint64, error) {
 	return last - first + 1, nil
 }
 
-// DeleteRange removes the entries from minimum to maximum.
+// DeleteRange removes the entries from minimum to maximum, which must be the first
+// or the last ones.
 func (s *LogStore) DeleteRange(minimum, maximum uint64) error {
-	return s.write("the removal of entries from the raft log", func() error { return s.BoltStore.DeleteRange(minimum, maximum) })
+	return s.write("the removal of entries from the raft log", func() error { return s.logEngine.DeleteRange(minimum, maximum) })
 }
 
 // Set keeps a value of the stable store.
 func (s *LogStore) Set(key, value []byte) error {
-	return s.keep(func() error { return s.BoltStore.Set(key, value) })
+	return s.keep(func() error { return s.logEngine.Set(key, value) })
 }
 
 // SetUint64 keeps a number of the stable store.
 func (s *LogStore) SetUint64(key []byte, value uint64) error {
-	return s.keep(func() error { return s.BoltStore.SetUint64(key, value) })
+	return s.keep(func() error { return s.logEngine.SetUint64(key, value) })
 }
 
 // keep writes to the stable store. Raft panics if its term cannot be kept. Where
@@ -106,10 +233,10 @@ func (s *LogStore) write(what string, write func() error) error {
 	return s.watch.run(what, write)
 }
 
-// IsMonotonic makes raft drop the whole old log when a snapshot is installed.
-// Without it bbolt keeps the entries from before the gap, raft later reads its
-// first index from them, and a follower can be sent the same snapshot for ever
-// (hashicorp/raft issue 697).
+// IsMonotonic makes raft drop the whole old log when a snapshot is installed. A
+// LogWAL takes no entries after a gap. Without it bbolt keeps the entries from
+// before the gap, raft later reads its first index from them, and a follower can be
+// sent the same snapshot for ever (hashicorp/raft issue 697).
 func (s *LogStore) IsMonotonic() bool { return true }
 
 var (

@@ -42,7 +42,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "stemedb_log_store_sync_seconds",
-			Help:    "Time of one append of entries to the raft log. Each writes and syncs twice: the pages, then the page that makes them valid.",
+			Help:    "Time of one append of entries to the raft log. A boltdb log writes and syncs twice for each: the pages, then the page that makes them valid; a wal log once.",
 			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
 		}),
 		diskTroubles: prometheus.NewCounter(prometheus.CounterOpts{

@@ -215,9 +215,10 @@ func interruptedRestore(cfg *Config) bool {
 	return err == nil
 }
 
-// restoredNames are what a restore puts into a data directory, the identity last.
+// restoredNames are what a restore puts into a data directory, the identity last. Of
+// the logs it is one.
 func restoredNames(cfg *Config) []string {
-	return []string{filepath.Base(cfg.statePath()), filepath.Base(cfg.logPath()), filepath.Base(cfg.identityPath())}
+	return []string{filepath.Base(cfg.statePath()), filepath.Base(boltPath(cfg.DataDir)), filepath.Base(walPath(cfg.DataDir)), filepath.Base(cfg.identityPath())}
 }
 
 // abandon removes what was built.
@@ -443,7 +444,7 @@ func found(staged *Config, state *fsm.FSM, at head, id, address string) error {
 	if err := snapshot.Persist(sink); err != nil {
 		return fmt.Errorf("take a snapshot of the restored state: %w", err)
 	}
-	logs, err := OpenLogStore(staged.logPath(), staged.NoFsync, nil)
+	logs, err := OpenLogStore(staged.DataDir, staged.logOptions(staged.LogStore))
 	if err != nil {
 		return err
 	}
@@ -464,7 +465,11 @@ func (p *place) commit() (replaced string, err error) {
 	}
 	staged := Config{DataDir: p.staging}
 	for _, name := range restoredNames(&staged) {
-		if err := os.Rename(filepath.Join(p.staging, name), filepath.Join(p.dataDir, name)); err != nil {
+		from := filepath.Join(p.staging, name)
+		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Rename(from, filepath.Join(p.dataDir, name)); err != nil {
 			return "", fmt.Errorf("put the restored data into its place: %w", err)
 		}
 	}

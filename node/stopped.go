@@ -23,7 +23,8 @@ type stopped struct {
 
 // openStopped opens the data directory of a node that does not run.
 //
-// Errors: ErrDataDirInUse while a server uses the directory.
+// Errors: ErrDataDirInUse while a server uses the directory, ErrLogStore if it holds no
+// raft log.
 func openStopped(cfg *Config) (who identity, s *stopped, err error) {
 	if _, err := os.Stat(cfg.identityPath()); errors.Is(err, fs.ErrNotExist) {
 		return who, nil, fmt.Errorf("%s holds no node's data: give the data directory of a node", cfg.DataDir)
@@ -46,7 +47,7 @@ func openStopped(cfg *Config) (who identity, s *stopped, err error) {
 	if s.state, err = fsm.Open(cfg.statePath(), cfg.stateOptions()); err != nil {
 		return who, s, fmt.Errorf("open the state in %s: %w", cfg.statePath(), err)
 	}
-	s.logs, err = OpenLogStore(cfg.logPath(), cfg.NoFsync, nil)
+	s.logs, err = OpenLogStore(cfg.DataDir, cfg.logOptions(""))
 	return who, s, err
 }
 

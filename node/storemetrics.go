@@ -1,22 +1,20 @@
 package node
 
 import (
-	"os"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What the two stores of a node, the raft log in bbolt and the index in Pebble,
+// What the two stores of a node, the raft log and the index in Pebble,
 // tell of themselves.
 var (
 	descLogSize = prometheus.NewDesc("stemedb_log_store_size_bytes",
-		"Size of the raft log's file. It never shrinks by itself.", nil, nil)
+		"Size of the raft log's files. That of a boltdb log never shrinks by itself; the segments of a wal log count whole.", nil, nil)
 	descLogFree = prometheus.NewDesc("stemedb_log_store_free_bytes",
-		"Bytes of the raft log's file that are free for later entries.", nil, nil)
+		"Bytes of the raft log's file that are free for later entries. Of boltdb logs only.", nil, nil)
 	descLogEntries = prometheus.NewDesc("stemedb_log_store_entries",
 		"Entries in the raft log of this node. Snapshots let old ones go.", nil, nil)
 	descLogWrites = prometheus.NewDesc("stemedb_log_store_page_writes_total",
-		"Writes to the raft log's file since the node started, each of one or more pages.", nil, nil)
+		"Writes to the raft log's file since the node started, each of one or more pages. Of boltdb logs only.", nil, nil)
 
 	descDisk = prometheus.NewDesc("stemedb_index_disk_bytes",
 		"Bytes of disk that the local index uses, obsolete files that await deletion included.", nil, nil)
@@ -55,15 +53,17 @@ func (n *Node) collectStores(ch chan<- prometheus.Metric) {
 	if n.disk.err() != nil { // a look at the files may hang like the disk
 		return
 	}
-	if file, err := os.Stat(n.cfg.logPath()); err == nil {
-		gauge(descLogSize, float64(file.Size()))
+	if size, err := logSize(n.cfg.DataDir); err == nil {
+		gauge(descLogSize, float64(size))
 	}
 	if entries, err := n.logs.Entries(); err == nil {
 		gauge(descLogEntries, float64(entries))
 	}
-	log := n.logs.Stats()
-	gauge(descLogFree, float64(log.FreeAlloc))
-	counter(descLogWrites, float64(log.TxStats.GetWrite()))
+	if bolt := n.logs.bolt(); bolt != nil {
+		log := bolt.Stats()
+		gauge(descLogFree, float64(log.FreeAlloc))
+		counter(descLogWrites, float64(log.TxStats.GetWrite()))
+	}
 	index := n.fsm.Metrics()
 	if index == nil { // a snapshot is being installed
 		return

@@ -2,8 +2,8 @@
 //
 // serve runs one node, dev a whole cluster on loopback, config prints the
 // effective settings, certs makes certificates, recover makes a cluster of one node
-// that is left, compact shrinks a stopped node's log, version says which build this
-// is.
+// that is left, compact shrinks a stopped node's log, convert-log moves it to the other
+// log store, version says which build this is.
 //
 // # What it owns
 //

@@ -44,7 +44,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), certsCommand(), backupCommand(), restoreCommand(), recoverCommand(), compactCommand(), versionCommand())
+	root.AddCommand(serveCommand(), devCommand(), configCommand(), certsCommand(), backupCommand(), restoreCommand(), recoverCommand(), compactCommand(), convertLogCommand(), versionCommand())
 	return root
 }
 

@@ -116,7 +116,11 @@ func (p *process) serve(ctx context.Context) error {
 
 	n, signalled, err := p.start(ctx, config)
 	if err != nil {
-		return &exitcode.Error{Code: exitError, Err: errors.Join(err, p.web.Close())}
+		code := exitError
+		if errors.Is(err, node.ErrLogStore) {
+			code = exitUsage
+		}
+		return &exitcode.Error{Code: code, Err: errors.Join(err, p.web.Close())}
 	}
 	server.Attach(n.ID(), store{n})
 	root := p.ensureRootKey(ctx, n)

@@ -279,8 +279,12 @@ func TestLogBackupRefusesAGap(t *testing.T) {
 
 // A killed node's data directory holds everything that it acknowledged, and so
 // does the backup of it.
-func TestBackupOfAStoppedNode(t *testing.T) {
-	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+func TestBackupOfAStoppedNode(t *testing.T) { eachLogStore(t, backupOfAStoppedNode) }
+
+func backupOfAStoppedNode(t *testing.T, settings map[string]string) {
+	t.Helper()
+	settings["truth-interval"] = "1h"
+	c := Start(t, Options{Nodes: 1, Settings: settings})
 	n, dir := c.Nodes[0], filepath.Join(c.Dir, "backups")
 	hashes := c.Write(0, 50)
 	if output, exit := offline(c, n, "backup", "--output", dir); exit != 1 || !strings.Contains(output, "in use by another process") {

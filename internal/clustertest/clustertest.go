@@ -61,7 +61,9 @@ type Cluster struct {
 	t testing.TB
 	// rootKey is the secret that Settings give the cluster, if they do.
 	rootKey string
-	roots   *x509.CertPool
+	// logStore is the log store of the nodes, empty for the default.
+	logStore string
+	roots    *x509.CertPool
 }
 
 // programs are built once in the life of a test binary, by main package and
@@ -102,7 +104,7 @@ func New(t testing.TB, o Options) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
-	c := &Cluster{Dir: t.TempDir(), t: t, rootKey: o.Settings["root-api-key"], roots: o.RootCAs}
+	c := &Cluster{Dir: t.TempDir(), t: t, rootKey: o.Settings["root-api-key"], logStore: o.Settings["log-store"], roots: o.RootCAs}
 	var ports []int
 	for range o.Nodes {
 		ports = append(ports, c.reservePort())

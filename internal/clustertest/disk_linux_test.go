@@ -188,10 +188,20 @@ func (w *writers) end() []assertion.Hash {
 // TestADiskThatHangsOrIsFull runs a cluster of which one node keeps its data on a
 // small disk. Whatever becomes of that, writes go on through the others, the node
 // says why it refuses, and nothing acknowledged is lost.
-func TestADiskThatHangsOrIsFull(t *testing.T) {
+func TestADiskThatHangsOrIsFull(t *testing.T) { eachLogStore(t, hangsOrIsFull) }
+
+// hangsOrIsFull goes through all that can become of a disk with boltdb; with wal
+// through what reaches a leader's log.
+func hangsOrIsFull(t *testing.T, settings map[string]string) {
+	t.Helper()
 	const minFree, lessFree = "33554432", 16 << 20 // bytes
-	c := New(t, Options{Settings: map[string]string{"write-timeout": "4s"}})
-	small := mountDisk(t, c.Dir, 160)
+	size, isWAL := 160, settings["log-store"] == "wal"
+	if isWAL {
+		size = 320 // a segment more at each leader whose last entries are removed
+	}
+	settings["write-timeout"] = "4s"
+	c := New(t, Options{Settings: settings})
+	small := mountDisk(t, c.Dir, size)
 	ill, sound := c.Nodes[0], c.Nodes[1:]
 	t.Cleanup(func() { // before the cluster's own, which would wait for a frozen node
 		small.thaw()
@@ -285,7 +295,7 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		return load
 	}
 
-	for _, leads := range []bool{true, false} {
+	hangs := func(leads bool) {
 		place(leads)
 		load := begin()
 		small.freeze()
@@ -307,8 +317,7 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		small.thaw()
 		recovered(load)
 	}
-
-	for _, leads := range []bool{true, false} {
+	isLow := func(leads bool) {
 		place(leads)
 		load := begin()
 		small.fill("most", lessFree)
@@ -320,8 +329,7 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		small.free("most")
 		recovered(load)
 	}
-
-	for _, leads := range []bool{true, false} {
+	isFull := func(leads bool) {
 		place(leads)
 		load := begin()
 		small.fill("all", 0)
@@ -331,6 +339,15 @@ func TestADiskThatHangsOrIsFull(t *testing.T) {
 		unready(syscall.ENOSPC.Error())
 		small.free("all")
 		recovered(load)
+	}
+	if isWAL {
+		hangs(true)
+		isFull(true)
+		return
+	}
+	for _, happens := range []func(leads bool){hangs, isLow, isFull} {
+		happens(true)
+		happens(false)
 	}
 	// Beside a voter that is low, one that is away leaves one with room of three.
 	place(false)

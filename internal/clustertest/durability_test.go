@@ -1,7 +1,6 @@
 package clustertest
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,21 +13,23 @@ import (
 )
 
 // TestNoAcknowledgementBeforeTwoNodesHaveSynced watches the system calls of
-// every node: when a write is acknowledged, the fdatasync of the raft log has
+// every node: when a write is acknowledged, the sync of the raft log has
 // returned on at least two of the three.
 func TestNoAcknowledgementBeforeTwoNodesHaveSynced(t *testing.T) {
-	w := startWatched(t)
-	for i := range 25 {
-		if synced := w.syncedBeforeAck(i); synced < 2 {
-			t.Errorf("write %d was acknowledged when %d nodes had synced their log, want 2", i, synced)
+	eachLogStore(t, func(t *testing.T, settings map[string]string) {
+		w := startWatched(t, settings)
+		for i := range 25 {
+			if synced := w.syncedBeforeAck(i); synced < 2 {
+				t.Errorf("write %d was acknowledged when %d nodes had synced their log, want 2", i, synced)
+			}
 		}
-	}
+	})
 }
 
 // TestTheCheckOfSyncsNoticesTheirAbsence runs the check above on a build that
 // does not sync.
 func TestTheCheckOfSyncsNoticesTheirAbsence(t *testing.T) {
-	w := startWatched(t, "-tags=stemedb_unsafe_nofsync")
+	w := startWatched(t, map[string]string{}, "-tags=stemedb_unsafe_nofsync")
 	for i := range 5 {
 		if synced := w.syncedBeforeAck(i); synced != 0 {
 			t.Errorf("write %d: %d nodes have synced, though syncing is switched off", i, synced)
@@ -36,16 +37,16 @@ func TestTheCheckOfSyncsNoticesTheirAbsence(t *testing.T) {
 	}
 }
 
-// watched is a cluster whose fdatasync calls are written to a file per node.
+// watched is a cluster whose syncs are written to a file per node.
 type watched struct {
 	t  *testing.T
 	c  *Cluster
 	db *client.Client
 }
 
-func startWatched(t *testing.T, buildFlags ...string) *watched {
+func startWatched(t *testing.T, settings map[string]string, buildFlags ...string) *watched {
 	t.Helper()
-	c := Start(t, Options{BuildFlags: buildFlags, Wrap: watching(t)})
+	c := Start(t, Options{Settings: settings, BuildFlags: buildFlags, Wrap: watching(t)})
 	return &watched{t: t, c: c, db: c.Client(c.Leader())}
 }
 
@@ -99,7 +100,7 @@ func (c *Cluster) syncs(n *Node, call string) (count int) {
 	c.t.Helper()
 	trace, err := os.ReadFile(tracePath(c.Dir, n))
 	c.do(err)
-	log := regexp.QuoteMeta(fmt.Sprintf("<%s>", filepath.Join(n.DataDir, "raft.db")))
+	log := "<" + regexp.QuoteMeta(n.DataDir) + `/raft(\.db|-wal/\d+-[0-9a-f]+\.wal)>`
 	whole := regexp.MustCompile(`^\d+ +(?:` + call + `)\(\d+` + log + `\) += 0`)
 	begun := regexp.MustCompile(`^(\d+) +(?:` + call + `)\(\d+` + log + ` <unfinished`)
 	resumed := regexp.MustCompile(`^(\d+) +<\.\.\. (?:` + call + `) resumed>\) += 0`)

@@ -11,8 +11,21 @@ import (
 	"github.com/stemedb/stemedb/client"
 )
 
+// eachLogStore runs a test with each kind of log store, as the settings of its nodes.
+func eachLogStore(t *testing.T, test func(t *testing.T, settings map[string]string)) {
+	t.Helper()
+	for _, kind := range []string{"boltdb", "wal"} {
+		t.Run(kind, func(t *testing.T) { test(t, map[string]string{"log-store": kind}) })
+	}
+}
+
 func TestALeaderKilledDuringIngestionLosesNothing(t *testing.T) {
-	c := Start(t, Options{})
+	eachLogStore(t, leaderKilledDuringIngestion)
+}
+
+func leaderKilledDuringIngestion(t *testing.T, settings map[string]string) {
+	t.Helper()
+	c := Start(t, Options{Settings: settings})
 	leader := c.Leader()
 	killed := sync.OnceFunc(func() { c.Kill(leader) })
 	hashes := c.Load(c.Client(), 0, 1500, 8, func(n int) {
@@ -88,6 +101,11 @@ type recovery struct {
 }
 
 func TestAllNodesKilledAtOnce(t *testing.T) {
+	eachLogStore(t, func(t *testing.T, settings map[string]string) { allKilledAtOnce(t, settings["log-store"]) })
+}
+
+func allKilledAtOnce(t *testing.T, kind string) {
+	t.Helper()
 	count, settings := 4000, map[string]string{"memtable-bytes": "524288", // flushes, as a large run has them with the default
 		"truth-interval": "1h"} // a model that is learnt between the two looks changes the digest
 	if text := os.Getenv("STEMEDB_TEST_CLAIMS"); text != "" {
@@ -97,6 +115,7 @@ func TestAllNodesKilledAtOnce(t *testing.T) {
 		}
 		count, settings = n, map[string]string{"truth-interval": "1h"}
 	}
+	settings["log-store"] = kind
 	c := Start(t, Options{Settings: settings})
 	const requests, writers = 200, 4
 	size := (count + requests - 1) / requests
@@ -142,8 +161,12 @@ func TestAllNodesKilledAtOnce(t *testing.T) {
 	}
 }
 
-func TestANodeAwayPastTruncationGetsASnapshot(t *testing.T) {
-	c := Start(t, Options{Settings: map[string]string{"snapshot-interval": "100ms", "snapshot-threshold": "40", "trailing-logs": "10"}})
+func TestANodeAwayPastTruncationGetsASnapshot(t *testing.T) { eachLogStore(t, awayPastTruncation) }
+
+func awayPastTruncation(t *testing.T, settings map[string]string) {
+	t.Helper()
+	settings["snapshot-interval"], settings["snapshot-threshold"], settings["trailing-logs"] = "100ms", "40", "10"
+	c := Start(t, Options{Settings: settings})
 	hashes := c.Write(0, 20)
 	c.WaitEqual()
 	away := c.Followers()[0]

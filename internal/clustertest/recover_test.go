@@ -27,6 +27,9 @@ func recoverNode(c *Cluster, n *Node, flags ...string) (output string, exit int)
 func offline(c *Cluster, n *Node, command ...string) (output string, exit int) {
 	c.t.Helper()
 	line := append([]string{Binary(c.t, "stemedb")}, command...)
+	if c.logStore != "" {
+		line = append(line, "--log-store="+c.logStore)
+	}
 	output, state := runOffline(c, append(line, "--data-dir="+n.DataDir, "--node-id="+n.Name, "--cluster-addr="+n.ClusterAddr)...)
 	return output, state.ExitCode()
 }
@@ -53,6 +56,7 @@ func TestRecoveryOfALostQuorum(t *testing.T) {
 	for name, settings := range map[string]map[string]string{
 		"from the log":    {},
 		"from a snapshot": {"snapshot-interval": "50ms", "snapshot-threshold": "20", "trailing-logs": "5"},
+		"of a wal log":    {"snapshot-interval": "50ms", "snapshot-threshold": "20", "trailing-logs": "5", "log-store": "wal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings["autopilot-stabilization-time"], settings["truth-interval"] = "1s", "1h"

@@ -215,9 +215,11 @@ func raftSettings(d node.Config) []Setting {
 			Help: "Log entries since the last snapshot that make the next one due. A snapshot lets the log be truncated; it costs hard links, not a copy."},
 		{Name: "trailing-logs", Default: strconv.FormatUint(d.TrailingLogs, 10), Kind: Number, set: unsigned(func(s *Server) *uint64 { return &s.Node.TrailingLogs }),
 			Help: "Log entries that stay after a snapshot, so that a node that was away for a short time needs no snapshot."},
+		{Name: "log-store", Default: d.LogStore, Kind: Text, set: text(func(s *Server) *string { return &s.Node.LogStore }),
+			Help: "What keeps the raft log: `boltdb`, one bbolt file, or `wal`, segments to which is only appended (docs/operations.md). A node whose data directory holds a log of the other kind does not start; `stemedb convert-log` converts it."},
 		{Name: "log-compact-percent", Default: strconv.Itoa(d.LogCompactPercent), Kind: Number,
 			set:  func(s *Server, v string) (err error) { s.Node.LogCompactPercent, err = strconv.Atoi(v); return err },
-			Help: "At a start, rewrites the raft log's file if more than this many percent of it are free, and so gives the space back to the file system. 0: never, since later entries need the space again, and the start waits for the copy, which needs room on the disk."},
+			Help: "At a start, rewrites the raft log's file if more than this many percent of it are free, and so gives the space back to the file system. 0: never, since later entries need the space again, and the start waits for the copy, which needs room on the disk. Of no use to log-store=wal."},
 	}
 }
 

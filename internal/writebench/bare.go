@@ -25,15 +25,15 @@ func (nothing) Snapshot() (raft.FSMSnapshot, error) { return nil, errors.New("no
 func (nothing) Restore(r io.ReadCloser) error       { return r.Close() }
 
 // measureBare runs three raft nodes in this process, over TCP on loopback, with
-// the log store of StemeDB's nodes and nothing else: no HTTP, no signatures, no
+// a log store of StemeDB's nodes and nothing else: no HTTP, no signatures, no
 // index.
-func measureBare(c config) ([]*loadtest.Measurement, error) {
+func measureBare(c config, kind string) ([]*loadtest.Measurement, error) {
 	dir, err := os.MkdirTemp("", "stemedb-bare-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	nodes, stop, err := startBare(dir)
+	nodes, stop, err := startBare(dir, kind)
 	defer stop()
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func measureBare(c config) ([]*loadtest.Measurement, error) {
 // sides write as much.
 const bytesAroundValue = 240
 
-func startBare(dir string) (nodes []*raft.Raft, stop func(), err error) {
+func startBare(dir, kind string) (nodes []*raft.Raft, stop func(), err error) {
 	var closers []func()
 	stop = func() {
 		for i := len(closers) - 1; i >= 0; i-- {
@@ -72,7 +72,11 @@ func startBare(dir string) (nodes []*raft.Raft, stop func(), err error) {
 	}
 	var members raft.Configuration
 	for i := range 3 {
-		store, err := node.OpenLogStore(filepath.Join(dir, fmt.Sprintf("raft-%d.db", i)), false, nil)
+		own := filepath.Join(dir, fmt.Sprint("n", i))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return nil, stop, err
+		}
+		store, err := node.OpenLogStore(own, node.LogOptions{Kind: kind})
 		if err != nil {
 			return nil, stop, err
 		}

@@ -9,10 +9,11 @@ import (
 	"github.com/stemedb/stemedb/internal/localcluster"
 )
 
-// measureCluster measures the leader at each concurrency, and a follower at 16.
-func measureCluster(ctx context.Context, c config) (leader []*loadtest.Measurement, follower *loadtest.Measurement, err error) {
+// measureCluster measures the leader of nodes with a log store at each concurrency,
+// and a follower at followerLevel.
+func measureCluster(ctx context.Context, c config, kind string) (leader []*loadtest.Measurement, follower *loadtest.Measurement, err error) {
 	if len(c.urls) == 0 {
-		cluster, err := localcluster.Temporary(ctx, 3, nil)
+		cluster, err := localcluster.Temporary(ctx, 3, map[string]string{"log-store": kind})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -30,9 +31,12 @@ func measureCluster(ctx context.Context, c config) (leader []*loadtest.Measureme
 		}
 		leader = append(leader, m)
 	}
-	follower, err = measureNode(ctx, c, c.urls[other], 16)
+	follower, err = measureNode(ctx, c, c.urls[other], followerLevel)
 	return leader, follower, err
 }
+
+// followerLevel is how many clients a follower has.
+const followerLevel = 16
 
 // mostClaims bounds a measurement: so many claims can be signed before the clock
 // starts.
