@@ -24,7 +24,7 @@ func budgets() []Budget {
 		{"GET /v1/health", Bytes, 6056},
 
 		// assertion: one claim with a text of 256 bytes and one signer.
-		{"read a claim from JSON", Allocations, 73},
+		{"read a claim from JSON", Allocations, 72},
 		{"read a claim from JSON", Bytes, 2956},
 		{"check a claim", Allocations, 27},
 		{"check a claim", Bytes, 764},
