@@ -202,7 +202,7 @@ func DefaultConfig() Config {
 		TrustInterval:     time.Second,
 		TruthInterval:     10 * time.Second,
 		MaxQueuedClaims:   16384,
-		BackupRate:        8 << 20,
+		BackupRate:        4 << 20,
 		Backups:           BackupSchedule{Interval: 24 * time.Hour, Keep: 7},
 		CacheBytes:        128 << 20,
 		MemTableBytes:     64 << 20,

@@ -4,7 +4,7 @@
 # reference and the archive of that page anew. Exit code 0: every row is green,
 # 1: a row is red, 2: the command line is wrong or it could not run.
 #
-#   scripts/verify-production-readiness.sh [--row NAME]... [--list] [--self-test]
+#   scripts/verify-production-readiness.sh [--row NAME]... [--list] [--self-test] [--page]
 #       [--load-duration 30s] [--results FOLDER] [--verbose]
 #
 # --self-test puts a fault into a copy of the tree for each row and sees the row's

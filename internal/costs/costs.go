@@ -44,10 +44,13 @@ type Budget struct {
 }
 
 // fitting is the budget that a cost should have: whole, unless the cost is a share
-// and small.
+// and small. Allocations that are a whole number are the same at every call, and
+// have no slack, so that one more is noticed.
 func fitting(measured float64, u Unit) float64 {
 	limit := measured * (1 + u.slack())
 	switch {
+	case measured == math.Trunc(measured) && u == Allocations:
+		return measured
 	case measured == math.Trunc(measured):
 		return math.Floor(limit)
 	case measured < 100:

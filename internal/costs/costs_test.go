@@ -39,6 +39,7 @@ func TestABudgetHoldsFromBothSides(t *testing.T) {
 		{1, 0, Syncs, "raise"},
 		{4.02, 4.3, Allocations, ""},
 		{5, 4.3, Allocations, "to 5"},
+		{120, 119, Allocations, "to 120"},
 	} {
 		v := &verdict{}
 		Budget{"an operation", c.unit, c.limit}.hold(v, c.measured)

@@ -58,8 +58,11 @@ crash() {
 
 get() { curl -fsS "$url$1" || fail "GET $1"; }
 
+# found PATTERN: what matches it on standard input, nothing if nothing does.
+found() { grep -o "$1" || [ $? = 1 ]; }
+
 # field NAME: its first value in the JSON on standard input, a text without quotes.
-field() { grep -o "\"$1\": *\(\"[^\"]*\"\|[^,}]*\)" | head -n 1 | sed 's/^"[^"]*": *//; s/^"//; s/"$//'; }
+field() { found "\"$1\": *\(\"[^\"]*\"\|[^,}]*\)" | head -n 1 | sed 's/^"[^"]*": *//; s/^"//; s/"$//'; }
 
 # same WHAT GOT WANT
 same() { [ "$2" = "$3" ] || fail "$1 is $2, want $3"; }

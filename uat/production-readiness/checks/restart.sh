@@ -4,7 +4,7 @@
 source "$(dirname "$0")/node.sh"
 
 state() {
-  answers=$(get '/v1/query?subject=Semaglutide&limit=1000' | grep -o '"hash": *"[0-9a-f]*"' | sort) # linearizable: the log is replayed
+  answers=$(get '/v1/query?subject=Semaglutide&limit=1000' | found '"hash": *"[0-9a-f]*"' | sort) # linearizable: the log is replayed
   cluster=$(get /v1/cluster)
   count=$(get /v1/health | field assertions_count) digest=$(field digest <<<"$cluster")
 }
