@@ -39,11 +39,13 @@ func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
 // measured is a Server that keeps no log.
 func measured(t testing.TB) *fixture {
+	t.Helper()
 	return newFixture(t, func(c *api.Config) { c.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
 }
 
 // measuredWrites is a Server whose writes are instant.
 func measuredWrites(t testing.TB) *fixture {
+	t.Helper()
 	f := measured(t)
 	f.server.Attach("n1", instant{})
 	return f
