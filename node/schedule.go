@@ -100,10 +100,10 @@ func (n *Node) scheduleBackups(ctx context.Context) {
 			next.Stop()
 			return
 		}
-		err := n.backupIfDue(ctx)
+		err := n.backupIfDue(ctx, plan)
 		switch {
 		case err == nil:
-			wait, retry = n.untilBackup(), backupRetry
+			wait, retry = n.untilBackup(plan.Interval), backupRetry
 		case ctx.Err() != nil:
 			return
 		default:
@@ -116,9 +116,8 @@ func (n *Node) scheduleBackups(ctx context.Context) {
 }
 
 // untilBackup is the time until the next backup is due, 0 if it is.
-func (n *Node) untilBackup() time.Duration {
+func (n *Node) untilBackup(interval time.Duration) time.Duration {
 	success, _, _ := n.backups.get()
-	interval := n.cfg.Backups.Interval
 	return min(max(success.Add(interval).Sub(n.cfg.Now()), 0), interval)
 }
 
@@ -135,9 +134,9 @@ func ofCluster(all []backup.Found, id string) (own []backup.Found) {
 
 // backupIfDue looks at the store, and if the newest backup there is too old takes
 // one, unless that one still holds the state, and removes what is not to be kept.
-func (n *Node) backupIfDue(ctx context.Context) error {
+func (n *Node) backupIfDue(ctx context.Context, plan BackupSchedule) error {
 	began := n.cfg.Now()
-	all, err := backup.List(ctx, n.cfg.Backups.Store)
+	all, err := backup.List(ctx, plan.Store)
 	if err != nil {
 		return err
 	}
@@ -149,7 +148,7 @@ func (n *Node) backupIfDue(ctx context.Context) error {
 	if newest != nil {
 		n.backups.set(began, newest.Metadata.Timestamp, newest.Metadata.TotalBytes)
 	}
-	if newest != nil && n.untilBackup() > 0 {
+	if newest != nil && n.untilBackup(plan.Interval) > 0 {
 		return nil
 	}
 	view, err := n.Read(ctx, Consistency{})
@@ -163,15 +162,15 @@ func (n *Node) backupIfDue(ctx context.Context) error {
 	if newest != nil && newest.Metadata.Digest == now.digest && newest.Metadata.AssertionCount == now.count {
 		n.log.Info("no backup is due: nothing has changed since the last one", "index", newest.Metadata.Index)
 		n.backups.set(n.cfg.Now(), began, newest.Metadata.TotalBytes)
-		return n.tidyBackups(ctx, all)
+		return n.tidyBackups(ctx, plan, all)
 	}
-	taken, m, err := n.storeBackup(ctx)
+	taken, m, err := n.storeBackup(ctx, plan.Store)
 	if err != nil {
 		return err
 	}
 	n.backups.set(n.cfg.Now(), m.Timestamp, m.TotalBytes)
 	n.log.Info("took the scheduled backup", "path", taken, "index", m.Index, "assertions", m.AssertionCount, "bytes", m.TotalBytes, "took", n.cfg.Now().Sub(began).String())
-	return n.tidyBackups(ctx, append(all, backup.Found{Path: taken, Name: path.Base(taken), Metadata: m}))
+	return n.tidyBackups(ctx, plan, append(all, backup.Found{Path: taken, Name: path.Base(taken), Metadata: m}))
 }
 
 // newestBackup is the newest full backup of this cluster, nil if there is none or if
@@ -193,13 +192,13 @@ func (n *Node) newestBackup(all []backup.Found) (*backup.Found, error) {
 }
 
 // storeBackup takes a full backup into the store.
-func (n *Node) storeBackup(ctx context.Context) (path string, m *backup.Metadata, err error) {
+func (n *Node) storeBackup(ctx context.Context, store backup.Store) (path string, m *backup.Metadata, err error) {
 	b, err := n.Backup(ctx, BackupRequest{Kind: backup.Full})
 	if err != nil {
 		return "", nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	place, err := n.cfg.Backups.Store.Create(ctx, b.head.Timestamp)
+	place, err := store.Create(ctx, b.head.Timestamp)
 	if err != nil {
 		return "", nil, err
 	}
@@ -210,8 +209,8 @@ func (n *Node) storeBackup(ctx context.Context) (path string, m *backup.Metadata
 
 // tidyBackups removes those of this cluster's backups that are not to be kept, and
 // what was never finished.
-func (n *Node) tidyBackups(ctx context.Context, all []backup.Found) error {
-	plan, now := n.cfg.Backups, n.cfg.Now()
+func (n *Node) tidyBackups(ctx context.Context, plan BackupSchedule, all []backup.Found) error {
+	now := n.cfg.Now()
 	gone, err := plan.Store.Leftovers(ctx, now.Add(-backupAbandoned))
 	if err != nil {
 		return fmt.Errorf("look for backups that were not finished: %w", err)

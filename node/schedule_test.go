@@ -30,7 +30,7 @@ func TestABackupOfTheFutureIsNotTheLastSuccess(t *testing.T) {
 	defer c.stop()
 	n, dir := c.nodes[0], t.TempDir()
 	store := &listing{Store: backup.Folder(dir)}
-	n.cfg.Backups = BackupSchedule{Store: store, Interval: time.Hour, Keep: 5}
+	plan := BackupSchedule{Store: store, Interval: time.Hour, Keep: 5}
 	held := func() []backup.Found {
 		all, err := backup.List(t.Context(), backup.Folder(dir))
 		if err != nil {
@@ -41,7 +41,7 @@ func TestABackupOfTheFutureIsNotTheLastSuccess(t *testing.T) {
 	run := func(want int) {
 		t.Helper()
 		before := store.lists
-		if err := n.backupIfDue(t.Context()); err != nil {
+		if err := n.backupIfDue(t.Context(), plan); err != nil {
 			t.Fatal(err)
 		}
 		if got := len(held()); got != want || store.lists != before+1 {
@@ -68,8 +68,8 @@ func TestABackupOfTheFutureIsNotTheLastSuccess(t *testing.T) {
 	// This node's own clock was ahead, and is set right.
 	n.backups.success = time.Now().AddDate(1, 0, 0)
 	n.backups.set(time.Now(), time.Time{}, 0)
-	if n.untilBackup() != 0 {
-		t.Errorf("the next backup is due in %v", n.untilBackup())
+	if n.untilBackup(plan.Interval) != 0 {
+		t.Errorf("the next backup is due in %v", n.untilBackup(plan.Interval))
 	}
 }
 
@@ -79,10 +79,10 @@ func TestAnIncompleteBackupIsReplaced(t *testing.T) {
 	c := startCluster(t, 1, nil)
 	defer c.stop()
 	n, dir := c.nodes[0], t.TempDir()
-	n.cfg.Backups = BackupSchedule{Store: backup.Folder(dir), Interval: time.Hour, Keep: 5}
+	plan := BackupSchedule{Store: backup.Folder(dir), Interval: time.Hour, Keep: 5}
 	run := func(want int) (newest backup.Found) {
 		t.Helper()
-		if err := n.backupIfDue(t.Context()); err != nil {
+		if err := n.backupIfDue(t.Context(), plan); err != nil {
 			t.Fatal(err)
 		}
 		all, err := backup.List(t.Context(), backup.Folder(dir))

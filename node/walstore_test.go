@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -78,13 +79,26 @@ func mustBe(t fatal, logs *LogStore, model []*raft.Log) {
 	}
 }
 
+// refusals are the operations that the property test has refused.
+var refusals = []string{"create", "write", "sync"}
+
 // faultyFiles are a file system that refuses things for a while.
 type faultyFiles struct {
 	types.VFS
+	mu     sync.Mutex     // raft-wal changes segments by itself
 	refuse map[string]int // how often still, by operation
 }
 
+// refusing sets how often operations are refused from now on.
+func (f *faultyFiles) refusing(operation string, times int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse[operation] = times
+}
+
 func (f *faultyFiles) refused(operation string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.refuse[operation] == 0 {
 		return nil
 	}
@@ -144,7 +158,9 @@ func TestALogIsThatOfAPlainListWhateverTheDiskRefuses(t *testing.T) {
 			dir := t.TempDir()
 			files := &faultyFiles{VFS: walfs.New(), refuse: map[string]int{}}
 			open := func() *LogStore {
-				files.refuse = map[string]int{}
+				for _, operation := range refusals {
+					files.refusing(operation, 0)
+				}
 				logs, err := OpenLogStore(dir, LogOptions{Kind: kind, NoSync: true, segmentBytes: smallSegment, files: files})
 				if err != nil {
 					r.Fatalf("open the log: %v", err)
@@ -166,9 +182,9 @@ func TestALogIsThatOfAPlainListWhateverTheDiskRefuses(t *testing.T) {
 				}
 			}
 			for range rapid.IntRange(1, 25).Draw(r, "steps") {
-				for _, operation := range []string{"create", "write", "sync"} {
+				for _, operation := range refusals {
 					if rapid.IntRange(0, 3).Draw(r, operation) == 0 {
-						files.refuse[operation] = rapid.IntRange(1, 3).Draw(r, "times")
+						files.refusing(operation, rapid.IntRange(1, 3).Draw(r, "times"))
 					}
 				}
 				switch rapid.SampledFrom([]string{"append", "append", "append", "append", "prefix", "suffix", "all", "open"}).Draw(r, "step") {
