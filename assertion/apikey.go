@@ -85,6 +85,10 @@ const (
 // Kind implements Entry.
 func (*APIKey) Kind() Kind { return KindAPIKey }
 
+// Expired tells whether the key is good for nothing any more at a time, in unix
+// seconds.
+func (k *APIKey) Expired(now uint64) bool { return k.ExpiresAt != 0 && now >= k.ExpiresAt }
+
 // Validate holds a key to the rules of its fields; the error is an *Error with
 // the code api_key_invalid.
 func (k *APIKey) Validate() error {

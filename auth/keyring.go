@@ -54,7 +54,7 @@ func (r *Keyring) Identify(secret string, now uint64) (*assertion.APIKey, error)
 		return nil, fmt.Errorf("%w: %s", ErrRevokedKey, key.ID)
 	case match == 0 && now >= key.PreviousUntil:
 		return nil, fmt.Errorf("%w: the secret of %s was replaced by a newer one", ErrExpiredKey, key.ID)
-	case key.ExpiresAt != 0 && now >= key.ExpiresAt:
+	case key.Expired(now):
 		return nil, fmt.Errorf("%w: %s", ErrExpiredKey, key.ID)
 	}
 	return key, nil

@@ -56,6 +56,7 @@ func (f Found) Complete() error {
 	if err != nil {
 		return err
 	}
+	var sealed func(plain int64) int64 // the same for all files: to encrypt costs more than to look
 	for _, listed := range f.Metadata.Files {
 		e, ok := there[listed.Name]
 		if !ok {
@@ -63,9 +64,12 @@ func (f Found) Complete() error {
 		}
 		want := listed.Size
 		if opening, ok := f.files.(opening); ok && isSealed(e) {
-			if want, err = opening.keys.sealedSize(want); err != nil {
-				return err
+			if sealed == nil {
+				if sealed, err = opening.keys.sealedSize(); err != nil {
+					return err
+				}
 			}
+			want = sealed(want)
 		}
 		info, err := e.Info()
 		if err != nil {

@@ -115,19 +115,19 @@ const (
 	ageTagBytes   = 16
 )
 
-// sealedSize is the size of a file that is encrypted for the recipients.
+// sealedSize returns the size of a file that is encrypted for the recipients, by
+// that of its content.
 //
 // Errors: ErrEncrypted if there are none.
-func (k Keys) sealedSize(plain int64) (int64, error) {
+func (k Keys) sealedSize() (of func(plain int64) int64, err error) {
 	if len(k.recipients) == 0 {
-		return 0, fmt.Errorf("%w, and no recipients are set", ErrEncrypted)
+		return nil, fmt.Errorf("%w, and no recipients are set", ErrEncrypted)
 	}
 	empty, err := encrypt(nil, k.recipients)
-	if err != nil {
-		return 0, err
-	}
-	chunks := max((plain+ageChunkBytes-1)/ageChunkBytes, 1)
-	return int64(len(empty)) + plain + (chunks-1)*ageTagBytes, nil
+	return func(plain int64) int64 {
+		chunks := max((plain+ageChunkBytes-1)/ageChunkBytes, 1)
+		return int64(len(empty)) + plain + (chunks-1)*ageTagBytes
+	}, err
 }
 
 // opening shows the files of a backup under the names, and with the content, that

@@ -86,9 +86,8 @@ func (c *Config) copyLogAs(from, to string) (err error) {
 	if err = errors.Join(err, target.Close()); err != nil {
 		return err
 	}
-	built, place := boltPath(staging), boltPath(c.DataDir)
+	built, place := logPath(staging, to), logPath(c.DataDir, to)
 	if to == LogWAL {
-		built, place = walPath(staging), walPath(c.DataDir)
 		if err := os.RemoveAll(place); err != nil { // of a first start that was interrupted
 			return err
 		}
@@ -204,10 +203,7 @@ func present(err error) error {
 
 // removeLog removes the log of a kind, in one step.
 func removeLog(dir, kind string) error {
-	path := boltPath(dir)
-	if kind == LogWAL {
-		path = walPath(dir)
-	}
+	path := logPath(dir, kind)
 	if err := removeConversion(dir); err != nil {
 		return err
 	}

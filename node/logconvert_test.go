@@ -58,19 +58,27 @@ func TestALogIsConvertedThereAndBack(t *testing.T) {
 	}
 }
 
+// halfConverted is a data directory whose conversion to LogWAL was interrupted after
+// the copy was put into its place.
+func halfConverted(t *testing.T) Config {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.DataDir, cfg.LogStore = t.TempDir(), LogWAL
+	if err := os.WriteFile(cfg.identityPath(), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, cfg.DataDir, 1, 100, 51)
+	if err := cfg.copyLogAs(LogBolt, LogWAL); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
 // A conversion that was interrupted after the copy was put into its place is ended
 // by the next one; until then nothing opens either log.
 func TestAConversionIsEndedByTheNext(t *testing.T) {
 	eachLogKind(t, func(t *testing.T, kind string) {
-		cfg := DefaultConfig()
-		cfg.DataDir, cfg.LogStore = t.TempDir(), LogWAL
-		if err := os.WriteFile(cfg.identityPath(), []byte("{}"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		fill(t, cfg.DataDir, 1, 100, 51)
-		if err := cfg.copyLogAs(LogBolt, LogWAL); err != nil {
-			t.Fatal(err)
-		}
+		cfg := halfConverted(t)
 		if _, err := OpenLogStore(cfg.DataDir, LogOptions{Kind: kind}); !errors.Is(err, ErrLogStore) {
 			t.Errorf("of two logs one is opened: %v", err)
 		}
@@ -87,15 +95,7 @@ func TestAConversionIsEndedByTheNext(t *testing.T) {
 
 // A copy that is another log costs nothing.
 func TestAConversionThatWentWrongRemovesNothing(t *testing.T) {
-	cfg := DefaultConfig()
-	cfg.DataDir, cfg.LogStore = t.TempDir(), LogWAL
-	if err := os.WriteFile(cfg.identityPath(), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	fill(t, cfg.DataDir, 1, 100, 51)
-	if err := cfg.copyLogAs(LogBolt, LogWAL); err != nil {
-		t.Fatal(err)
-	}
+	cfg := halfConverted(t)
 	copied, err := openKind(cfg.DataDir, cfg.logOptions(LogWAL))
 	if err != nil {
 		t.Fatal(err)

@@ -110,6 +110,14 @@ func openKind(dir string, o LogOptions) (store *LogStore, err error) {
 func boltPath(dir string) string { return filepath.Join(dir, "raft.db") }
 func walPath(dir string) string  { return filepath.Join(dir, "raft-wal") }
 
+// logPath is the place of a log of a kind.
+func logPath(dir, kind string) string {
+	if kind == LogWAL {
+		return walPath(dir)
+	}
+	return boltPath(dir)
+}
+
 // logThere is the kind of log that a data directory holds, empty if it holds none.
 func logThere(dir string) (string, error) {
 	var there []string
@@ -158,8 +166,8 @@ func (s *LogStore) bolt() *raftboltdb.BoltStore {
 // logSize is the size of the files of a data directory's log in bytes. Segments of
 // a LogWAL are counted with what is set aside in them for later entries.
 func logSize(dir string) (bytes int64, err error) {
-	if file, err := os.Stat(boltPath(dir)); err == nil {
-		return file.Size(), nil
+	if size, err := fileSize(boltPath(dir)); err == nil {
+		return size, nil
 	}
 	files, err := os.ReadDir(walPath(dir))
 	if err != nil {

@@ -283,7 +283,7 @@ func goodKeys(state *fsm.FSM) (good []*assertion.APIKey, err error) {
 	keys, err := view.APIKeys()
 	now := uint64(time.Now().Unix())
 	for _, k := range keys {
-		if !k.Revoked && (k.ExpiresAt == 0 || k.ExpiresAt > now) {
+		if !k.Revoked && !k.Expired(now) {
 			good = append(good, k)
 		}
 	}
