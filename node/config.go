@@ -112,6 +112,10 @@ type Config struct {
 	// a node that was away for a short time catches up from the log instead of
 	// from a whole snapshot.
 	TrailingLogs uint64
+	// LogBytes is about how large the raft log may become: where half of it holds
+	// fewer entries than SnapshotThreshold or TrailingLogs, that number counts
+	// instead. 0: only entries count.
+	LogBytes uint64
 	// LogStore is the kind of the raft log: LogBolt or LogWAL.
 	LogStore string
 	// LogCompactPercent makes a start compact the raft log if more than so much of
@@ -192,9 +196,10 @@ func DefaultConfig() Config {
 		ElectionTimeout:   500 * time.Millisecond,
 		LeaderLease:       400 * time.Millisecond,
 		CommitInterval:    10 * time.Millisecond,
-		SnapshotInterval:  30 * time.Second,
+		SnapshotInterval:  10 * time.Second,
 		SnapshotThreshold: 65536,
 		TrailingLogs:      16384,
+		LogBytes:          384 << 20,
 		LogStore:          LogBolt,
 		WriteTimeout:      10 * time.Second,
 		ReadTimeout:       5 * time.Second,

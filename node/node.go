@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -136,7 +137,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.fsm, err = fsm.Open(cfg.statePath(), fsm.Options{
-		Logger: n.log, CacheBytes: cfg.CacheBytes, MemTableBytes: cfg.MemTableBytes, OnFatal: n.fail,
+		Logger: n.log, CacheBytes: cfg.CacheBytes, MemTableBytes: staggered(cfg.MemTableBytes, n.id), OnFatal: n.fail,
 	})
 	if err != nil {
 		return fmt.Errorf("open the state in %s: %w", cfg.statePath(), err)
@@ -243,6 +244,7 @@ func (n *Node) startSync() (err error) {
 func (n *Node) run() {
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.watchSpace)
+	n.loops.Go(n.boundLog)
 	n.loops.Go(n.succeedLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
@@ -259,6 +261,14 @@ func (n *Node) meta() gossip.Meta {
 		NodeID: n.id, ClusterID: n.ClusterID(), ClusterAddr: n.address, HTTPAddr: n.cfg.HTTPAdvertise,
 		Version: n.cfg.Version, CommandFormat: fsm.FormatVersion, NonVoter: n.nonVoter(), Disk: n.disk.view().state(),
 	}
+}
+
+// staggered is up to a quarter less, by the node's name. Nodes apply the same log:
+// with memtables of one size all of them would flush at the same entry, and writes
+// would find no majority without a node that does.
+func staggered(memTableBytes uint64, id string) uint64 {
+	name := sha256.Sum256([]byte(id))
+	return memTableBytes - memTableBytes/4*uint64(name[0])/256
 }
 
 // ID is the node's name.

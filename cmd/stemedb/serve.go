@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -62,12 +63,25 @@ type process struct {
 	signals  chan os.Signal
 }
 
+// garbagePercent is how much garbage there may be beside what is in use, unless
+// GOGC says otherwise. Most of what a node has in use are the index's blocks and
+// memtables, which the collector does not look into: it may come twice as often
+// as by default, and the node takes a quarter less memory.
+const garbagePercent = 50
+
+func boundGarbage() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+}
+
 // serve runs a node until a signal or a failure. Its error carries the exit
 // code.
 func (p *process) serve(ctx context.Context) error {
 	p.signals = make(chan os.Signal, 2)
 	signal.Notify(p.signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(p.signals)
+	boundGarbage()
 
 	registry, metrics, err := newRegistry()
 	if err != nil {
