@@ -27,7 +27,7 @@ type Copy struct {
 // only is written first, at about so many bytes a second, 0 for no bound. It does not
 // touch raft's snapshots and truncates no log.
 func (f *FSM) Copy(bytesPerSecond int64) (*Copy, error) {
-	if err := f.flushAhead(bytesPerSecond); err != nil {
+	if err := f.FlushAhead(bytesPerSecond); err != nil {
 		return nil, err
 	}
 	f.applying.Lock()
@@ -51,9 +51,9 @@ func (f *FSM) Copy(bytesPerSecond int64) (*Copy, error) {
 	return out, nil
 }
 
-// flushAhead flushes what was applied while entries go on being applied: they wait
+// FlushAhead flushes what was applied while entries go on being applied: they wait
 // for the rest only.
-func (f *FSM) flushAhead(bytesPerSecond int64) error {
+func (f *FSM) FlushAhead(bytesPerSecond int64) error {
 	if err := f.usable(); err != nil {
 		return err
 	}

@@ -209,7 +209,7 @@ func (s *LogStore) Entries() (uint64, error) {
 
 // removedAtOnce is how many of the oldest entries a LogBolt removes in one
 // transaction: new entries wait for it, and 65,536 take 150 ms.
-const removedAtOnce = 4096
+const removedAtOnce = 1024
 
 // DeleteRange removes the entries from minimum to maximum, which must be the first
 // or the last ones. The first ones go in steps, oldest first, so that a crash

@@ -424,7 +424,7 @@ func (n *Node) successor(req MemberRequest) (raft.Server, error) {
 
 // snapshot takes one here, which lets this node's log be truncated.
 func (n *Node) snapshot(ctx context.Context) (MemberResponse, error) {
-	err := await(ctx, n.raft.Snapshot())
+	err := n.takeSnapshot(ctx)
 	response := MemberResponse{NodeID: n.id, Index: n.fsm.AppliedIndex(), Changed: err == nil}
 	switch {
 	case errors.Is(err, raft.ErrNothingNewToSnapshot):

@@ -182,8 +182,7 @@ func (n *Node) startRaft() error {
 	conf.ElectionTimeout = n.cfg.ElectionTimeout
 	conf.LeaderLeaseTimeout = n.cfg.LeaderLease
 	conf.CommitTimeout = n.cfg.CommitInterval
-	conf.SnapshotInterval = n.cfg.SnapshotInterval
-	conf.SnapshotThreshold = n.cfg.SnapshotThreshold
+	conf.SnapshotThreshold = raftTakesNone
 	conf.TrailingLogs = n.cfg.TrailingLogs
 	conf.NotifyCh = n.leadership
 	conf.Logger = raftLogger(n.log)
@@ -244,7 +243,7 @@ func (n *Node) startSync() (err error) {
 func (n *Node) run() {
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.watchSpace)
-	n.loops.Go(n.boundLog)
+	n.loops.Go(n.takeSnapshots)
 	n.loops.Go(n.succeedLeader)
 	n.loops.Go(n.discover)
 	n.loops.Go(n.report)
