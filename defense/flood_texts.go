@@ -52,22 +52,6 @@ func newFloodText(folded []byte, s *signature, h hit) floodText {
 	return t
 }
 
-// signed returns the signature, which from then on takes the place of the text.
-func (t *floodText) signed(p *permutations) *signature {
-	if t.signature == nil {
-		t.signature, t.folded = p.signature(t.folded), ""
-	}
-	return t.signature
-}
-
-// similarity returns the similarity to o, which is signed.
-func (t *floodText) similarity(o *observation, p *permutations) float64 {
-	if t.last().text == o.text {
-		return 1
-	}
-	return t.signed(p).estimate(o.signature)
-}
-
 func (t *floodText) last() *hit { return &t.hits[len(t.hits)-1] }
 
 func (t *floodText) add(h hit, most int) {
@@ -79,11 +63,64 @@ func (t *floodText) add(h hit, most int) {
 	t.hits = append(t.hits, h)
 }
 
+// textHead is what is looked at of every text of an agent, side by side in memory.
+type textHead struct {
+	text uint64 // that of the text's hits
+	last uint64 // when the newest came in
+	// bands are those of the signature if there is one.
+	signed bool
+	bands  [numBands]uint32
+}
+
 // agentTexts are the texts of one agent, at most FloodConfig.TextsPerAgent. They
 // are searched one by one: comparing the bands of 256 takes 2 µs, and an index
 // would take more memory than the texts.
 type agentTexts struct {
 	texts []floodText
+	heads []textHead // of texts, in their order
+}
+
+// put remembers a text at a place, which may be the next one.
+func (a *agentTexts) put(i int, t floodText) {
+	h := textHead{text: t.last().text, last: t.last().at}
+	if t.signature != nil {
+		h.signed, h.bands = true, t.signature.bands
+	}
+	if i == len(a.texts) {
+		a.texts, a.heads = append(a.texts, t), append(a.heads, h)
+		return
+	}
+	a.texts[i], a.heads[i] = t, h
+}
+
+// again remembers one more claim with the text at a place.
+func (a *agentTexts) again(i int, h hit, most int) {
+	a.texts[i].add(h, most)
+	a.heads[i].last = h.at
+}
+
+// signed returns the signature of a text, which from then on takes the place of the
+// text.
+func (a *agentTexts) signed(i int, p *permutations) *signature {
+	t := &a.texts[i]
+	if t.signature == nil {
+		t.signature, t.folded = p.signature(t.folded), ""
+		a.heads[i].signed, a.heads[i].bands = true, t.signature.bands
+	}
+	return t.signature
+}
+
+// unlike reports whether a text is known to have no similarity to o, which is signed.
+func (h *textHead) unlike(o *observation) bool {
+	return h.signed && h.text != o.text && !shareBand(&h.bands, &o.signature.bands)
+}
+
+// similarity returns that of a text to o, which is signed.
+func (a *agentTexts) similarity(i int, o *observation, p *permutations) float64 {
+	if a.heads[i].text == o.text {
+		return 1
+	}
+	return a.signed(i, p).estimate(o.signature)
 }
 
 // observe judges o, whose text as compared is folded, and remembers it. The same
@@ -92,17 +129,19 @@ type agentTexts struct {
 // be signed and is not, observe does nothing and reports false.
 func (a *agentTexts) observe(folded []byte, o *observation, c FloodConfig, p *permutations) (finding, bool) {
 	same, oldest, recent := -1, 0, 0
-	for i := range a.texts {
-		t := &a.texts[i]
-		last := t.last()
-		if last.at < a.texts[oldest].last().at {
+	for i := range a.heads {
+		head := &a.heads[i]
+		if head.last < a.heads[oldest].last {
 			oldest = i
 		}
-		if last.text == o.text {
+		if head.text == o.text {
 			same = i
 		}
-		for k := 0; k < len(t.hits) && recent < c.Copies; k++ {
-			if t.hits[k].recent(o, c) {
+		if recent >= c.Copies {
+			continue
+		}
+		for _, h := range a.texts[i].hits {
+			if h.recent(o, c) {
 				recent++
 			}
 		}
@@ -120,7 +159,7 @@ func (a *agentTexts) observe(folded []byte, o *observation, c FloodConfig, p *pe
 		if same < 0 {
 			return f, false
 		}
-		o.signature = a.texts[same].signed(p)
+		o.signature = a.signed(same, p)
 	}
 	if crowded {
 		f = a.compare(o, c, p)
@@ -129,11 +168,11 @@ func (a *agentTexts) observe(folded []byte, o *observation, c FloodConfig, p *pe
 	h.action = f.action
 	switch {
 	case same >= 0:
-		a.texts[same].add(h, c.Copies)
+		a.again(same, h, c.Copies)
 	case len(a.texts) < c.TextsPerAgent:
-		a.texts = append(a.texts, newFloodText(folded, o.signature, h))
+		a.put(len(a.texts), newFloodText(folded, o.signature, h))
 	default:
-		a.texts[oldest] = newFloodText(folded, o.signature, h)
+		a.put(oldest, newFloodText(folded, o.signature, h))
 	}
 	return f, true
 }
@@ -141,14 +180,16 @@ func (a *agentTexts) observe(folded []byte, o *observation, c FloodConfig, p *pe
 // compare judges o by its near-copies in recent claims.
 func (a *agentTexts) compare(o *observation, c FloodConfig, p *permutations) (f finding) {
 	var near []hit
-	for i := range a.texts {
-		t := &a.texts[i]
+	for i := range a.heads {
+		if a.heads[i].unlike(o) {
+			continue
+		}
 		similar := false
-		for _, h := range t.hits {
+		for _, h := range a.texts[i].hits {
 			if !h.recent(o, c) {
 				continue
 			}
-			if similar = similar || t.similarity(o, p) >= c.Similarity; !similar {
+			if similar = similar || a.similarity(i, o, p) >= c.Similarity; !similar {
 				break
 			}
 			near = append(near, h)
@@ -162,7 +203,7 @@ func (a *agentTexts) compare(o *observation, c FloodConfig, p *permutations) (f 
 		f.action = Flag
 	}
 	for i := range a.texts {
-		f.similarity = max(f.similarity, a.texts[i].similarity(o, p))
+		f.similarity = max(f.similarity, a.similarity(i, o, p))
 	}
 	return f
 }

@@ -123,9 +123,11 @@ func (m *minima) signature() *signature {
 }
 
 // candidate reports whether s and o share a band.
-func (s *signature) candidate(o *signature) bool {
+func (s *signature) candidate(o *signature) bool { return shareBand(&s.bands, &o.bands) }
+
+func shareBand(s, o *[numBands]uint32) bool {
 	for b := range numBands {
-		if s.bands[b] == o.bands[b] {
+		if s[b] == o[b] {
 			return true
 		}
 	}
