@@ -23,14 +23,22 @@ const (
 	// truthAge is after which time any change leads to a new model: retractions
 	// and supersessions do not make more claims.
 	truthAge = time.Hour
+	// truthRest is for how many times as long as a model took to be learnt none is
+	// learnt after it: where claims grow fast, learning takes at most a twentieth of a
+	// processor.
+	truthRest = 19
 )
 
 // learner remembers what the last model was learnt from.
 type learner struct {
 	index, claims uint64
-	at            time.Time
+	at            time.Time     // when it was learnt
+	took          time.Duration // how long that took
 	model         *truth.Model
 }
+
+// resting reports whether it is too soon to learn again.
+func (l *learner) resting(now time.Time) bool { return now.Sub(l.at) < truthRest*l.took }
 
 // keepTruth is the loop behind that.
 func (n *Node) keepTruth() {
@@ -46,7 +54,9 @@ func (n *Node) keepTruth() {
 // refreshTruth learns a new model if it is due, and writes it if it says
 // something new.
 func (n *Node) refreshTruth(l *learner) error {
-	began := time.Now()
+	if l.resting(time.Now()) {
+		return nil
+	}
 	learnt, err := n.learnTruth(l)
 	if err != nil || learnt == nil {
 		return err
@@ -63,12 +73,13 @@ func (n *Node) refreshTruth(l *learner) error {
 	}
 	*l = *learnt // only now: what was not written is learnt again
 	n.log.Info("learnt the model of the truth lens", "hash", model.Hash(), "claims", model.Claims, "questions", model.Questions,
-		"bytes", size, "took", time.Since(began).Round(time.Millisecond).String())
+		"bytes", size, "took", learnt.took.Round(time.Millisecond).String())
 	return nil
 }
 
 // learnTruth learns from the state of now; nil if no model is due.
 func (n *Node) learnTruth(l *learner) (*learner, error) {
+	began := time.Now()
 	view, err := n.fsm.View()
 	if err != nil {
 		return nil, err
@@ -81,7 +92,7 @@ func (n *Node) learnTruth(l *learner) (*learner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &learner{index: view.Applied().Index, claims: view.Count(), at: time.Now(), model: model}, nil
+	return &learner{index: view.Applied().Index, claims: view.Count(), at: time.Now(), took: time.Since(began), model: model}, nil
 }
 
 // due reports whether a new model may say something new.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	walfs "github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 	"pgregory.net/rapid"
 )
@@ -492,4 +493,40 @@ func TestAKilledProcessHasWhatItAcknowledged(t *testing.T) {
 			t.Errorf("only %d entries were acknowledged", acknowledged)
 		}
 	})
+}
+
+// A process that has made the file of the next segment, and was refused the entry in
+// the list, leaves the file behind: its name is taken when the segment is made again.
+func TestAFileInTheWayOfASegmentIsNoTroubleForLong(t *testing.T) {
+	const last = 200
+	for name, first := range map[string]uint64{"the next segment": 1, "the first one, which begins elsewhere": 50} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			logs, err := OpenLogStore(dir, LogOptions{Kind: LogWAL, NoSync: true, segmentBytes: smallSegment})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer logs.Close()
+			for id := uint64(1); id < 4; id++ { // segment 0 is there
+				for base := uint64(2); base <= last; base++ {
+					path := filepath.Join(walPath(dir), segment.FileName(types.SegmentInfo{ID: id, BaseIndex: base}))
+					if err := os.WriteFile(path, nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			refused := 0
+			for i := first; i <= last; i++ {
+				for err = logs.StoreLog(entry(i, 1)); err != nil; err = logs.StoreLog(entry(i, 1)) {
+					if refused++; refused > 20 {
+						t.Fatalf("entry %d is refused for ever: %v", i, err)
+					}
+				}
+			}
+			if refused == 0 {
+				t.Error("no file was in the way: the test shows nothing")
+			}
+			mustBe(t, logs, entries(first, last, 1))
+		})
+	}
 }
