@@ -66,9 +66,13 @@ type DB struct {
 	views  sync.WaitGroup
 }
 
-// memTables is how many memtables there may be, flushing ones included, before
-// writes wait.
-const memTables = 4
+const (
+	// memTables is how many memtables there may be, flushing ones included, before
+	// writes wait.
+	memTables = 4
+	// usualMemTables is how many there are while flushes keep up.
+	usualMemTables = 2
+)
 
 // Open opens or makes the index in dir.
 func Open(dir string, o Options) (*DB, error) {
@@ -84,9 +88,9 @@ func Open(dir string, o Options) (*DB, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	// Pebble takes the memory of its memtables out of the block cache: without room
-	// for all of them a full memtable leaves no block cached.
-	cache := o.CacheBytes + memTables*int64(o.MemTableBytes)
+	// Pebble takes the memory of its memtables out of the block cache, and when there
+	// are fewer, blocks take it: the sum bounds the memory of both.
+	cache := o.CacheBytes + usualMemTables*int64(o.MemTableBytes)
 	d := &DB{options: o, cache: pebble.NewCache(cache), files: &pacedFS{FS: o.FS}}
 	db, err := pebble.Open(dir, d.pebbleOptions())
 	if err != nil {
