@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"net/url"
 	"slices"
@@ -122,7 +121,7 @@ func (s *Server) diff(c echo.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	open := func(param string, at uint64) (reader, error) {
 		want := demand

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -54,7 +53,7 @@ func (s *Server) export(c echo.Context) error {
 	}
 	defer func() { <-s.exports }()
 	s.metrics.queries.WithLabelValues("export").Inc()
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	if x.view, err = store.Read(ctx, demand); err != nil {
 		return err

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +38,7 @@ func strictBody(c echo.Context, into any) error {
 
 // listKeys is GET /v1/keys.
 func (s *Server) listKeys(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	keys, index, err := s.readKeys(ctx, Consistency{})
 	if err != nil {
@@ -130,7 +129,7 @@ func (s *Server) keepAnAdmin(c echo.Context, changed *assertion.APIKey) error {
 	if keeps(changed) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	keys, _, err := s.readKeys(ctx, Consistency{})
 	if err != nil {
@@ -181,7 +180,7 @@ func (s *Server) rotateKey(c echo.Context) error {
 
 // currentKey is the key in the path with the revision of its next state.
 func (s *Server) currentKey(c echo.Context) (*assertion.APIKey, error) {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	keys, _, err := s.readKeys(ctx, Consistency{})
 	if err != nil {
@@ -221,7 +220,7 @@ func (s *Server) storeKey(c echo.Context, key *assertion.APIKey) (index uint64, 
 	if result.Results[0].Outcome == Outdated {
 		return 0, &fault{code: v1.CodeKeyConflict, field: "id", detail: "the key was changed meanwhile", fix: "look at it again, then repeat the change"}
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	if err := store.WaitApplied(ctx, result.Index); err != nil {
 		return 0, err

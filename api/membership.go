@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,7 +36,7 @@ func changeMembers(action string) func(*Server) echo.HandlerFunc {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+			ctx, cancel := s.bounded(c)
 			defer cancel()
 			changed, err := store.ChangeMembers(ctx, s.caller(c), action, want)
 			if err != nil {
@@ -71,7 +70,7 @@ func (s *Server) autopilot(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	judged, err := store.Autopilot(ctx)
 	if err != nil {

@@ -53,7 +53,7 @@ func (s *Server) reading(endpoint string, plan func(c echo.Context, q url.Values
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+		ctx, cancel := s.bounded(c)
 		defer cancel()
 		view, err := store.Read(ctx, demand)
 		if err != nil {

@@ -31,7 +31,7 @@ func (s *Server) restore(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	view, err := store.Read(ctx, Consistency{})
 	if err != nil {

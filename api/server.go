@@ -153,6 +153,11 @@ func (s *Server) store() (Store, error) {
 	return nil, recovering()
 }
 
+// bounded is the context of a request, within the bound on all of them.
+func (s *Server) bounded(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+}
+
 // now is the clock in unix seconds.
 func (s *Server) now() uint64 { return uint64(max(s.config.Now().Unix(), 0)) }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -15,7 +14,7 @@ import (
 // entry is decided by itself: what limits keep out is refused in its result, and
 // the rest goes on.
 func (s *Server) write(c echo.Context, store Store, entries []assertion.Entry) (WriteResult, error) {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.RequestTimeout)
+	ctx, cancel := s.bounded(c)
 	defer cancel()
 	admitting, span := tracing.Start(ctx, s.tracer, "admit")
 	in, err := s.takeIn(admitting, c, entries)
