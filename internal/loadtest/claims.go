@@ -11,7 +11,6 @@ import (
 	"math/bits"
 	mathrand "math/rand/v2"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +20,13 @@ import (
 )
 
 const (
-	predicate = "value"
 	// subjects is over how many subjects the claims are spread.
 	subjects = 1000
+	// onQuestion is how many claims a question gets, one after another, before the
+	// next predicate of its subject has its turn; each has a source of its own.
+	onQuestion = 20
+	// textsOnQuestion is how many different texts they state.
+	textsOnQuestion = 5
 	// hotValues is how many different values the one question of a hotspot has.
 	hotValues = 16
 )
@@ -53,27 +56,33 @@ func newCorpus(agents, valueBytes int, hot bool) (*corpus, error) {
 	return c, nil
 }
 
-func (c *corpus) subject(i uint64) string {
+// question is what claim number i is about.
+func (c *corpus) question(i uint64) (subject, predicate string) {
 	if c.hot {
-		return c.name
+		return c.name, "value"
 	}
-	return fmt.Sprintf("%s:%d", c.name, i%subjects)
+	return fmt.Sprintf("%s:%d", c.name, i%subjects), fmt.Sprintf("value_%d", i/subjects/onQuestion)
 }
 
-// claim is claim number i, without a signature. Each claim of a hotspot has a
-// source of its own, and so is one more voice; elsewhere each value is new.
+// claim is claim number i, without a signature. In a hotspot each is a number from
+// a source of its own.
 func (c *corpus) claim(i uint64) (*assertion.Assertion, error) {
-	value, source := fmt.Sprintf("%d-", i), c.name
+	subject, predicate := c.question(i)
+	turn := i / subjects % onQuestion
+	first := i - turn*subjects // claim on the question
+	value, source := assertion.Text(Prose(first+turn%textsOnQuestion*subjects, c.valueBytes)), fmt.Sprintf("%s source %d", c.name, turn)
 	if c.hot {
-		value, source = fmt.Sprintf("%d-", i%hotValues), fmt.Sprintf("%s source %d", c.name, i)
+		value, source = assertion.Number(float64(i%hotValues)), fmt.Sprintf("%s source %d", c.name, i)
 	}
-	value += strings.Repeat("x", max(c.valueBytes-len(value), 0))
-	return client.NewClaim(c.subject(i), predicate, assertion.Text(value)).
+	return client.NewClaim(subject, predicate, value).
 		Source(source, assertion.Observational).At(c.timestamp).Build()
 }
 
-// key signs claim number i.
-func (c *corpus) key(i uint64) ed25519.PrivateKey { return c.keys[i%uint64(len(c.keys))] }
+// key signs claim number i: another one for each claim on a question, as far as they
+// go.
+func (c *corpus) key(i uint64) ed25519.PrivateKey {
+	return c.keys[(i+i/subjects)%uint64(len(c.keys))]
+}
 
 // request is a signed part of the corpus, ready to be sent.
 type request struct {

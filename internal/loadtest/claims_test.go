@@ -120,3 +120,35 @@ func TestLedgerIsASet(t *testing.T) {
 		}
 	})
 }
+
+// Within a question the texts are few, the sources and signers differ, and another
+// question follows.
+func TestAQuestionIsContested(t *testing.T) {
+	c, err := newCorpus(8, 64, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	predicates := map[string]bool{}
+	texts, sources, signers := map[string]bool{}, map[assertion.Hash]bool{}, map[string]int{}
+	for turn := range uint64(2 * onQuestion) {
+		i := turn*subjects + 7
+		claim, err := c.claim(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claim.Subject != c.name+":7" {
+			t.Fatalf("claim %d is on the subject %s", i, claim.Subject)
+		}
+		predicates[claim.Predicate] = true
+		texts[claim.Object.String()], sources[claim.SourceHash] = true, true
+		signers[string(c.key(i))+claim.Object.String()]++
+	}
+	if len(predicates) != 2 || len(texts) != 2*textsOnQuestion || len(sources) != onQuestion {
+		t.Errorf("%d predicates, %d texts, %d sources; want 2, %d, %d", len(predicates), len(texts), len(sources), 2*textsOnQuestion, onQuestion)
+	}
+	for _, n := range signers {
+		if n > 1 {
+			t.Errorf("an agent states a text %d times: the content defence may take it for a flood", n)
+		}
+	}
+}

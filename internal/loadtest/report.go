@@ -70,7 +70,10 @@ type Result struct {
 	// Memory is the resident memory of each node while it ran.
 	Memory       []*Memory    `json:"memory"`
 	Verification Verification `json:"verification"`
-	Targets      []Target     `json:"targets"`
+	// Quarantined are acknowledged claims that the content defence keeps out of the
+	// answers.
+	Quarantined uint64   `json:"quarantined"`
+	Targets     []Target `json:"targets"`
 	// Events are what was done to the cluster meanwhile.
 	Events []Event `json:"events,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/stemedb/stemedb/api/v1"
@@ -39,6 +40,7 @@ type scenario struct {
 	corpus           *corpus
 	supply           *supply
 	ledger           ledger
+	quarantined      atomic.Uint64 // of the acknowledged claims
 	writers, readers []*client.Client
 	result           *Result
 }
@@ -62,6 +64,7 @@ func (s *scenario) run(ctx context.Context) (*Result, error) {
 		index = max(index, c.SeenIndex())
 	}
 	s.result.Verification = s.nodes.verify(ctx, s.corpus, &s.ledger, index, s.name == Failover, s.progress)
+	s.result.Quarantined = s.quarantined.Load()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -107,7 +110,7 @@ func (s *scenario) introduce(ctx context.Context) error {
 		}
 		var claims []*assertion.Assertion
 		for i := range newcomersClaims {
-			claim, err := client.NewClaim(s.corpus.name+":introduction", predicate, assertion.Number(float64(i))).
+			claim, err := client.NewClaim(s.corpus.name+":introduction", "value", assertion.Number(float64(i))).
 				Source(s.corpus.name, assertion.Observational).Sign(key)
 			if err != nil {
 				return err
@@ -315,6 +318,9 @@ func (s *scenario) settle(r request, i int, hash *assertion.Hash, status v1.Stat
 		return fmt.Errorf("claim %s was answered with another hash, status %s", r.hashes[i], status)
 	}
 	s.ledger.acknowledge(r.first + uint64(i))
+	if status == v1.StatusQuarantined {
+		s.quarantined.Add(1)
+	}
 	return nil
 }
 
@@ -326,6 +332,7 @@ func (s *scenario) read(ctx context.Context, c *client.Client, k uint64) error {
 		i = k // nothing is there yet, which is an answer too
 	}
 	want := s.options.consistency()
+	subject, predicate := s.corpus.question(i)
 	switch k % 3 {
 	case 0:
 		if !ok {
@@ -341,10 +348,10 @@ func (s *scenario) read(ctx context.Context, c *client.Client, k uint64) error {
 		}
 		return err
 	case 1:
-		_, err := c.Skeptic(ctx, client.Query{Subject: s.corpus.subject(i), Predicate: predicate, Consistency: want})
+		_, err := c.Skeptic(ctx, client.Query{Subject: subject, Predicate: predicate, Consistency: want})
 		return err
 	}
-	_, err := c.Query(ctx, client.Query{Subject: s.corpus.subject(i), Limit: 10, Consistency: want})
+	_, err := c.Query(ctx, client.Query{Subject: subject, Limit: 10, Consistency: want})
 	return err
 }
 

@@ -31,6 +31,11 @@ func judge(r *Result) []Target {
 		atMost("acknowledged claims lost", float64(r.Verification.Lost), 0, ""),
 		atMost("acknowledged claims that could not be read", float64(r.Verification.Unread), 0, ""),
 	}
+	hidden := atMost("claims quarantined", float64(r.Quarantined), 0, "")
+	if !hidden.Met {
+		hidden.Note = "the content defence keeps them out of the answers, and so the figures are not those of claims that count; --value-bytes 64 or more are texts that it passes"
+	}
+	targets = append(targets, hidden)
 	written := Target{Name: "claims acknowledged", Value: float64(r.Verification.Acknowledged), Limit: 1, AtLeast: true}
 	written.Met = written.Value >= written.Limit
 	targets = append(targets, written)

@@ -64,6 +64,7 @@ func TestEachFaultMissesItsTarget(t *testing.T) {
 		{"lost", Baseline, func(r *Result) { r.Verification.Lost = 1 }, "acknowledged claims lost"},
 		{"lost, fast as it is", Failover, func(r *Result) { r.Verification.Lost = 1 }, "acknowledged claims lost"},
 		{"unread", Hotspot, func(r *Result) { r.Verification.Unread = 1 }, "acknowledged claims that could not"},
+		{"quarantined", Baseline, func(r *Result) { r.Quarantined = 1 }, "claims quarantined"},
 		{"nothing written", Mixed, func(r *Result) { r.Verification.Acknowledged = 0 }, "claims acknowledged"},
 		{"failed write", Failover, func(r *Result) { last(r).Writes.Failed = 1 }, "write failed requests"},
 		{"failed read", Mixed, func(r *Result) { last(r).Reads.Failed = 1 }, "read failed requests"},
