@@ -25,7 +25,7 @@ LIMITS := api[.].*[.](authorize|openAccount|takeIn|judge|paidUp|settle)$$|stemed
 BENCH_CLIENT := BenchmarkWritesUnderLimits|http[.].*persistConn
 
 .DEFAULT_GOAL := help
-.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench load-test readiness bench-reads bench-limits costs lens-bench lint vuln fmt docs rules image clean
+.PHONY: help build up up-docker demo test test-race test-cluster test-docker fuzz bench bench-all load-test readiness bench-reads bench-limits costs lens-bench lint vuln fmt docs rules image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +62,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (5s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 bench: ## Measure writes against three nodes with each log store, beside raft and that log store alone
-	$(GO) run ./internal/writebench
+	$(GO) run ./internal/clusterbench
+
+bench-all: ## Writes, batches, reads, and what 5,000,000 stored claims change: medians of 5 rounds, about 45 minutes
+	$(GO) run ./internal/clusterbench -only writes,batches,reads,stored -rounds 5
 
 load-test: ## Load a three-node cluster for about 7 minutes; dated results in uat/production-readiness/results
 	scripts/run-load-test.sh

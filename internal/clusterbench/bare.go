@@ -27,8 +27,8 @@ func (nothing) Restore(r io.ReadCloser) error       { return r.Close() }
 // measureBare runs three raft nodes in this process, over TCP on loopback, with
 // a log store of StemeDB's nodes and nothing else: no HTTP, no signatures, no
 // index.
-func measureBare(c config, kind string) ([]*loadtest.Measurement, error) {
-	dir, err := os.MkdirTemp("", "stemedb-bare-")
+func measureBare(c *config, kind string) ([]*loadtest.Measurement, error) {
+	dir, err := os.MkdirTemp(c.dir, "stemedb-bare-")
 	if err != nil {
 		return nil, err
 	}
