@@ -72,6 +72,8 @@ type textHead struct {
 	bands  [numBands]uint32
 }
 
+func (h *textHead) sign(s *signature) { h.signed, h.bands = true, s.bands }
+
 // agentTexts are the texts of one agent, at most FloodConfig.TextsPerAgent. They
 // are searched one by one: comparing the bands of 256 takes 2 µs, and an index
 // would take more memory than the texts.
@@ -84,7 +86,7 @@ type agentTexts struct {
 func (a *agentTexts) put(i int, t floodText) {
 	h := textHead{text: t.last().text, last: t.last().at}
 	if t.signature != nil {
-		h.signed, h.bands = true, t.signature.bands
+		h.sign(t.signature)
 	}
 	if i == len(a.texts) {
 		a.texts, a.heads = append(a.texts, t), append(a.heads, h)
@@ -105,7 +107,7 @@ func (a *agentTexts) signed(i int, p *permutations) *signature {
 	t := &a.texts[i]
 	if t.signature == nil {
 		t.signature, t.folded = p.signature(t.folded), ""
-		a.heads[i].signed, a.heads[i].bands = true, t.signature.bands
+		a.heads[i].sign(t.signature)
 	}
 	return t.signature
 }

@@ -27,7 +27,7 @@ func (nothing) Restore(r io.ReadCloser) error       { return r.Close() }
 // measureBare runs three raft nodes in this process, over TCP on loopback, with
 // a log store of StemeDB's nodes and nothing else: no HTTP, no signatures, no
 // index.
-func measureBare(c *config, kind string) ([]*loadtest.Measurement, error) {
+func measureBare(ctx context.Context, c *config, kind string) ([]*loadtest.Measurement, error) {
 	dir, err := os.MkdirTemp(c.dir, "stemedb-bare-")
 	if err != nil {
 		return nil, err
@@ -48,11 +48,9 @@ func measureBare(c *config, kind string) ([]*loadtest.Measurement, error) {
 		load := loadtest.Load{Workers: n, Duration: c.duration, Do: func(context.Context, int, uint64) error {
 			return leader.Apply(payload, 10*time.Second).Error()
 		}}
-		recorder := loadtest.NewRecorder(time.Second)
-		load.Run(context.Background(), recorder)
-		m := recorder.Measured(loadtest.KindWrite, load, 1)
-		if m.Failed > 0 {
-			return nil, fmt.Errorf("%d writes failed: %s", m.Failed, m.FirstFailure)
+		m, err := measured(ctx, c, load, loadtest.KindWrite, 1)
+		if err != nil {
+			return nil, err
 		}
 		results = append(results, m)
 	}

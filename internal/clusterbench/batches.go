@@ -73,15 +73,3 @@ func verifications(ctx context.Context, c *config, batch int) (*loadtest.Measure
 	}}
 	return measured(ctx, c, load, loadtest.KindWrite, batch)
 }
-
-// measured runs a load, each operation of which has so many items. One that fails
-// fails the measurement.
-func measured(ctx context.Context, c *config, load loadtest.Load, kind string, items int) (*loadtest.Measurement, error) {
-	recorder := loadtest.NewRecorder(c.duration)
-	load.Run(ctx, recorder)
-	m := recorder.Measured(kind, load, items)
-	if m.Failed > 0 {
-		return nil, fmt.Errorf("%d operations failed: %s", m.Failed, m.FirstFailure)
-	}
-	return m, nil
-}

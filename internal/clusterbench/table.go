@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -68,4 +69,16 @@ func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// measured runs a load, each operation of which has so many items. One that fails
+// fails the measurement.
+func measured(ctx context.Context, c *config, load loadtest.Load, kind string, items int) (*loadtest.Measurement, error) {
+	recorder := loadtest.NewRecorder(c.duration)
+	load.Run(ctx, recorder)
+	m := recorder.Measured(kind, load, items)
+	if m.Failed > 0 {
+		return nil, fmt.Errorf("%d operations failed: %s", m.Failed, m.FirstFailure)
+	}
+	return m, nil
 }

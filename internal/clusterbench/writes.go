@@ -24,7 +24,7 @@ func measureWrites(ctx context.Context, c *config, t *table) error {
 }
 
 func writesOf(ctx context.Context, c *config, t *table, store string) error {
-	bare, err := measureBare(c, store)
+	bare, err := measureBare(ctx, c, store)
 	if err != nil {
 		return fmt.Errorf("raft and %s alone: %w", store, err)
 	}
