@@ -1,12 +1,15 @@
 package index
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +64,42 @@ func BenchmarkAssert(b *testing.B) {
 			b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
+}
+
+// BenchmarkAssertStored applies claims, 16 at a time, to an index in which many are
+// stored. Take a fixed number of some 100,000, such as -benchtime 200000x, so that
+// flushes and compactions have their share of the processor time.
+func BenchmarkAssertStored(b *testing.B) {
+	for _, stored := range sizes() {
+		db, err := Open(b.TempDir(), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		fill(b, db, 0, stored, 16, scattered)
+		next := stored
+		b.Run(fmt.Sprintf("claims=%d", stored), func(b *testing.B) {
+			before := processorTime(b)
+			fill(b, db, next, b.N, 16, scattered)
+			b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+			next += b.N
+		})
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// scattered makes the i-th of a family of claims with texts of 256 bytes, of which
+// 20 answer a question, with 5 different ones, each from a source of its own.
+func scattered(i int) *assertion.Assertion {
+	question := i / 20
+	a := &assertion.Assertion{
+		Subject: fmt.Sprintf("subject-%d", question%1000), Predicate: fmt.Sprintf("value_%d", question/1000), Confidence: 0.5,
+		Object:      assertion.Text(strings.Repeat(fmt.Sprintf("%06d.%d ", question, i%5), 28)),
+		SourceClass: assertion.Observational, SourceHash: assertion.Hash(sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))), Timestamp: 1_700_000_000 + uint64(i)/1000,
+	}
+	a.Signatures = []assertion.Signature{{AgentID: assertion.AgentID{byte(i % 8)}, Version: assertion.SignatureV2, Timestamp: a.Timestamp}}
+	return a
 }
 
 // BenchmarkRead measures reads from indexes of several sizes, and reports the

@@ -18,14 +18,7 @@ var batches = []int{10, 100}
 // measureBatches measures batches at the leader beside what the machine's
 // processors can verify if they do nothing else.
 func measureBatches(ctx context.Context, c *config, t *table) error {
-	for range c.rounds {
-		for _, store := range c.logStores(node.LogBolt) {
-			if err := batchesOf(ctx, c, t, store); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return eachRound(ctx, c, t, batchesOf, c.logStores(node.LogBolt))
 }
 
 func batchesOf(ctx context.Context, c *config, t *table, store string) error {

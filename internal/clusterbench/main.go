@@ -6,6 +6,8 @@
 //     ratio;
 //   - batches, beside how many signatures the machine's processors can verify;
 //   - reads of one claim, linearizable and local;
+//   - gaps: for how long no write is acknowledged when the leader is killed, and
+//     when it is stopped in good order;
 //   - stored: the same writes before and after some millions of claims are stored,
 //     and with these the answers to a question with a million claims, the memory,
 //     the disk, and how long a killed node takes to be ready again.
@@ -48,7 +50,7 @@ const clients = 16
 func main() {
 	var c config
 	var sections, levels, stores string
-	flag.StringVar(&sections, "only", "writes", "what to measure, separated by commas: writes, batches, reads, stored")
+	flag.StringVar(&sections, "only", "writes", "what to measure, separated by commas: writes, batches, reads, gaps, stored")
 	flag.IntVar(&c.rounds, "rounds", 1, "how often; the table has medians")
 	flag.DurationVar(&c.duration, "duration", 5*time.Second, "length of each measurement")
 	flag.StringVar(&levels, "concurrency", "1,16,100", "clients of writes")
@@ -82,7 +84,7 @@ func main() {
 func (c *config) check() error {
 	for _, s := range c.sections {
 		if measures[s] == nil {
-			return fmt.Errorf("-only %s: writes, batches, reads and stored are possible", s)
+			return fmt.Errorf("-only %s: writes, batches, reads, gaps and stored are possible", s)
 		}
 	}
 	for _, s := range c.stores {
@@ -108,7 +110,7 @@ func (c *config) logStores(unlessNamed ...string) []string {
 }
 
 var measures = map[string]func(context.Context, *config, *table) error{
-	"writes": measureWrites, "batches": measureBatches, "reads": measureReads, "stored": measureStored,
+	"writes": measureWrites, "batches": measureBatches, "reads": measureReads, "gaps": measureGaps, "stored": measureStored,
 }
 
 func run(ctx context.Context, c *config) error {

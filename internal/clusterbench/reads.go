@@ -20,16 +20,12 @@ func measureReads(ctx context.Context, c *config, t *table) error {
 		return err
 	}
 	defer n.Close()
-	s, err := newSource(c)
-	if err != nil {
-		return err
-	}
-	if err := s.store(ctx, n, readable); err != nil {
+	if err := n.source.store(ctx, n, readable); err != nil {
 		return err
 	}
 	hashes := make([]assertion.Hash, readable)
 	for i := range hashes {
-		if hashes[i], err = s.hash(i); err != nil {
+		if hashes[i], err = n.source.hash(i); err != nil {
 			return err
 		}
 	}

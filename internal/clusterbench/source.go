@@ -66,6 +66,11 @@ func (s *source) claim(i int) *client.ClaimBuilder {
 		Source(fmt.Sprint("source ", i), assertion.Observational).At(1_700_000_000 + uint64(i/inRequest))
 }
 
+// signed is claim i, signed by one of the keys.
+func (s *source) signed(i int) (*assertion.Assertion, error) {
+	return s.claim(i).Sign(s.keys[i%len(s.keys)])
+}
+
 // hash is the content hash of claim i.
 func (s *source) hash(i int) (assertion.Hash, error) {
 	claim, err := s.claim(i).Build()
@@ -102,7 +107,7 @@ func (s *source) store(ctx context.Context, n *nodes, claims int) error {
 func (s *source) send(ctx context.Context, db *client.Client, first int) error {
 	var body bytes.Buffer
 	for i := first; i < first+inRequest; i++ {
-		claim, err := s.claim(i).Sign(s.keys[i%len(s.keys)])
+		claim, err := s.signed(i)
 		if err != nil {
 			return err
 		}

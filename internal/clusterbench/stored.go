@@ -52,10 +52,6 @@ func storedOf(ctx context.Context, c *config, t *table, store string) error {
 		return err
 	}
 	defer n.Close()
-	s, err := newSource(c)
-	if err != nil {
-		return err
-	}
 	empty := make([]*loadtest.Measurement, 0, c.rounds*len(storedLevels))
 	for range c.rounds {
 		for _, writers := range storedLevels {
@@ -68,7 +64,7 @@ func storedOf(ctx context.Context, c *config, t *table, store string) error {
 		}
 	}
 	start := time.Now()
-	if err := s.store(ctx, n, c.claims); err != nil {
+	if err := n.source.store(ctx, n, c.claims); err != nil {
 		return fmt.Errorf("store %d claims: %w", c.claims, err)
 	}
 	took := time.Since(start)
@@ -81,10 +77,10 @@ func storedOf(ctx context.Context, c *config, t *table, store string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.readBack(ctx, n, c.claims); err != nil {
+	if err := n.source.readBack(ctx, n, c.claims); err != nil {
 		return err
 	}
-	if err := disk(t, n, s, c.claims, total); err != nil {
+	if err := disk(t, n, c.claims, total); err != nil {
 		return err
 	}
 	for i := range empty {
@@ -291,15 +287,15 @@ func settle(ctx context.Context, n *nodes) error {
 }
 
 // disk tells what a claim takes.
-func disk(t *table, n *nodes, s *source, claims int, total uint64) error {
-	raw := s.sent.Load() / int64(claims)
+func disk(t *table, n *nodes, claims int, total uint64) error {
+	raw := n.source.sent.Load() / int64(claims)
 	for _, each := range n.Nodes {
 		log, rest, err := diskOf(each)
 		if err != nil {
 			return err
 		}
 		t.fact("disk of %s: index %d MiB, %d bytes a claim, and log %d MiB; a claim is %d bytes of JSON, of which %d are its value",
-			each.Name, rest/mebi, rest/int64(total), log/mebi, raw, s.valueBytes)
+			each.Name, rest/mebi, rest/int64(total), log/mebi, raw, n.source.valueBytes)
 	}
 	return nil
 }

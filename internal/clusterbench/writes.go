@@ -13,9 +13,14 @@ import (
 // measureWrites measures raft with a log store alone, the leader, and a follower.
 // Each round has a new cluster, so that none has more stored than another.
 func measureWrites(ctx context.Context, c *config, t *table) error {
+	return eachRound(ctx, c, t, writesOf, c.logStores(node.LogBolt, node.LogWAL))
+}
+
+// eachRound measures with each log store, as often as there are rounds.
+func eachRound(ctx context.Context, c *config, t *table, measure func(context.Context, *config, *table, string) error, stores []string) error {
 	for range c.rounds {
-		for _, store := range c.logStores(node.LogBolt, node.LogWAL) {
-			if err := writesOf(ctx, c, t, store); err != nil {
+		for _, store := range stores {
+			if err := measure(ctx, c, t, store); err != nil {
 				return err
 			}
 		}
@@ -59,6 +64,7 @@ func writesOf(ctx context.Context, c *config, t *table, store string) error {
 type nodes struct {
 	*localcluster.TemporaryCluster
 	leader, follower string // URLs
+	source           *source
 }
 
 func startNodes(ctx context.Context, c *config, store string) (*nodes, error) {
@@ -70,12 +76,22 @@ func startNodes(ctx context.Context, c *config, store string) (*nodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, other, err := loadtest.Roles(ctx, cluster.URLs())
-	if err != nil {
+	n := &nodes{TemporaryCluster: cluster}
+	if err := n.prepare(ctx, c); err != nil {
 		_ = cluster.Close()
 		return nil, err
 	}
-	return &nodes{TemporaryCluster: cluster, leader: cluster.Nodes[first].URL, follower: cluster.Nodes[other].URL}, nil
+	return n, nil
+}
+
+func (n *nodes) prepare(ctx context.Context, c *config) error {
+	first, other, err := loadtest.Roles(ctx, n.URLs())
+	if err != nil {
+		return err
+	}
+	n.leader, n.follower = n.Nodes[first].URL, n.Nodes[other].URL
+	n.source, err = newSource(c)
+	return err
 }
 
 // mostClaims bounds a measurement: so many claims can be signed before the clock

@@ -186,7 +186,18 @@ func (r *Result) plots() []template.HTML {
 		}
 		memory.lines = append(memory.lines, l)
 	}
-	return append(all, memory.svg())
+	all = append(all, memory.svg())
+	if len(r.Processors) == 0 {
+		return all
+	}
+	processors := plot{title: r.Scenario + ": processors of the client's machine", x: "seconds", y: "%", toZero: true, marks: r.marks()}
+	busy, stolen := line{name: "busy"}, line{name: "taken away by its host"}
+	for _, s := range r.Processors {
+		busy.points = append(busy.points, point{s.AtSeconds, 100 * s.Busy})
+		stolen.points = append(stolen.points, point{s.AtSeconds, 100 * s.Stolen})
+	}
+	processors.lines = []line{busy, stolen}
+	return append(all, processors.svg())
 }
 
 func (r *Result) marks() []float64 {

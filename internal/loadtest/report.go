@@ -68,8 +68,10 @@ type Result struct {
 	Signing string   `json:"signing"`
 	Phases  []*Phase `json:"phases"`
 	// Memory is the resident memory of each node while it ran.
-	Memory       []*Memory    `json:"memory"`
-	Verification Verification `json:"verification"`
+	Memory []*Memory `json:"memory"`
+	// Processors are those of the client's machine while it ran.
+	Processors   []ProcessorSample `json:"processors,omitempty"`
+	Verification Verification      `json:"verification"`
 	// Quarantined are acknowledged claims that the content defence keeps out of the
 	// answers.
 	Quarantined uint64   `json:"quarantined"`

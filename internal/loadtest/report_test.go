@@ -54,7 +54,7 @@ func TestEveryFormTellsTheSame(t *testing.T) {
 		}
 		for _, want := range append([]string{
 			"2 CPUs", "6.1", "1.2.3", "STEMEDB_METER_ENABLED=false", "--batch=1 --rate=10", "failover was left out",
-			"60000 claims acknowledged", "0 lost", signedAhead, "node1, the leader, was killed", "every target met", "writers alone", "1000/s asked",
+			"60000 claims acknowledged", "0 lost", signedAhead, "node1, the leader, was killed", "every target met", "writers alone", "at most 25 % in one of 2 windows", "1000/s asked",
 		}, Scenarios...) {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("the %s does not say %q", name, want)
@@ -113,7 +113,7 @@ func TestThePageNeedsNothingElse(t *testing.T) {
 	}
 	drawings := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1)
 	// For each measurement one over time; for each phase throughput and
-	// percentiles; for each scenario memory.
+	// percentiles; for each scenario memory and processors.
 	measurements, phases := 0, 0
 	for _, r := range wholeReport().Results {
 		for _, p := range r.Phases {
@@ -121,7 +121,7 @@ func TestThePageNeedsNothingElse(t *testing.T) {
 			measurements += len(p.measurements())
 		}
 	}
-	if want := measurements + 2*phases + len(Scenarios); len(drawings) != want {
+	if want := measurements + 2*phases + 2*len(Scenarios); len(drawings) != want {
 		t.Errorf("%d drawings, want %d", len(drawings), want)
 	}
 	for _, svg := range drawings {

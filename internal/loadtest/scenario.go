@@ -53,9 +53,9 @@ func (s *scenario) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer s.close()
-	stopMemory := s.nodes.watchMemory(ctx, s.window())
+	stopMemory, stopProcessors := s.nodes.watchMemory(ctx, s.window()), watchProcessors(ctx, s.window())
 	err := s.phases(ctx)
-	s.result.Memory = stopMemory()
+	s.result.Memory, s.result.Processors = stopMemory(), stopProcessors()
 	if err := errors.Join(err, s.supply.close(), ctx.Err()); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ func sound(scenario string) *Result {
 		}
 		r.Memory[0].Samples = append(r.Memory[0].Samples, MemorySample{AtSeconds: float64(len(r.Memory[0].Samples)), Bytes: 300 << 20})
 	}
+	r.Processors = []ProcessorSample{{AtSeconds: 10, Busy: 0.5}, {AtSeconds: 20, Busy: 0.75, Stolen: 0.25}}
 	switch scenario {
 	case Concurrent:
 		r.Phases = []*Phase{{Name: "writers alone", Writes: m(KindWrite)}, {Name: "readers alone", Reads: m(KindRead)}, {Name: "both", Writes: m(KindWrite), Reads: m(KindRead)}}

@@ -150,6 +150,9 @@ func (r *Result) details() []string {
 				m.URL, m.Samples[0].Bytes/(1<<20), m.Samples[n-1].Bytes/(1<<20), n))
 		}
 	}
+	if line := processorLine(r.Processors); line != "" {
+		lines = append(lines, line)
+	}
 	return lines
 }
 
