@@ -54,14 +54,14 @@ type Batch struct {
 	sources  map[assertion.Hash]struct{}
 	buckets  map[string]*bucket  // touched buckets by key; written at Commit
 	disputes map[string]*dispute // touched questions by key; written at Commit
-	head     head                // as if the batch were committed now
+	head     *head               // as if the batch were committed now; the views' from then on
 	closed   bool
 }
 
 // writer is what batches hand on to each other.
 type writer struct {
 	busy     atomic.Bool // a batch is open
-	head     head        // as committed
+	head     *head       // as committed
 	elements *expander   // of claims
 	entries  *expander   // of the rest
 }
@@ -71,9 +71,10 @@ func (d *DB) NewBatch() (*Batch, error) {
 	if !d.writer.busy.CompareAndSwap(false, true) {
 		return nil, errors.New("begin a batch: another one is open, and the index has one writer")
 	}
+	next := *d.writer.head
 	return &Batch{
 		db: d, recall: d.db.NewIndexedBatch(), blind: d.db.NewBatch(),
-		sources: map[assertion.Hash]struct{}{}, buckets: map[string]*bucket{}, disputes: map[string]*dispute{}, head: d.writer.head,
+		sources: map[assertion.Hash]struct{}{}, buckets: map[string]*bucket{}, disputes: map[string]*dispute{}, head: &next,
 	}, nil
 }
 
@@ -146,10 +147,12 @@ func (b *Batch) Commit() error {
 	if err := b.blind.Apply(b.recall, nil); err != nil {
 		return fmt.Errorf("commit to the index: %w", err)
 	}
+	b.db.head.Store(nil)
 	if err := b.blind.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("commit to the index: %w", b.db.explain(err))
 	}
 	b.db.writer.head = b.head
+	b.db.head.Store(b.head)
 	b.db.commits.Add(1)
 	return nil
 }

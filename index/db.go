@@ -54,6 +54,9 @@ type DB struct {
 	once    sync.Once
 	writer  writer
 	commits atomic.Uint64
+	// head is the committed one, nil while a batch is being committed. A snapshot
+	// has it if it is the same, and not nil, before and after the snapshot is taken.
+	head atomic.Pointer[head]
 
 	background struct {
 		sync.Mutex
@@ -105,6 +108,7 @@ func Open(dir string, o Options) (*DB, error) {
 	if d.writer.head, err = d.readHead(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the index in %s: %w", dir, err), d.Close())
 	}
+	d.head.Store(d.writer.head)
 	return d, nil
 }
 

@@ -62,10 +62,11 @@ func (h *head) write(b *pebble.Batch) error {
 
 // readHead reads the head. Every batch writes applied entry, count and digest
 // together, so an index has all of them or is new.
-func (d *DB) readHead(r pebble.Reader) (h head, err error) {
+func (d *DB) readHead(r pebble.Reader) (*head, error) {
+	h := new(head)
 	cluster, err := d.get(r, keyClusterID)
 	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
-		return h, err
+		return nil, err
 	}
 	h.cluster = string(cluster)
 	h.format = firstFormat
@@ -73,9 +74,9 @@ func (d *DB) readHead(r pebble.Reader) (h head, err error) {
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
 	case err != nil:
-		return h, err
+		return nil, err
 	case len(raw) != 2:
-		return h, d.explain(fmt.Errorf("%w: the command format has %d bytes, not 2", ErrCorrupt, len(raw)))
+		return nil, d.explain(fmt.Errorf("%w: the command format has %d bytes, not 2", ErrCorrupt, len(raw)))
 	default:
 		h.format = binary.BigEndian.Uint16(raw)
 	}
@@ -84,22 +85,22 @@ func (d *DB) readHead(r pebble.Reader) (h head, err error) {
 		return h, nil
 	}
 	if err != nil {
-		return h, err
+		return nil, err
 	}
 	if h.applied, err = decodeApplied(raw); err != nil {
-		return h, d.explain(err)
+		return nil, d.explain(err)
 	}
 	if h.count, err = d.readCount(r, keyCount); err != nil {
-		return h, err
+		return nil, err
 	}
 	if h.pending, err = d.readCount(r, keyPending); err != nil && !errors.Is(err, pebble.ErrNotFound) {
-		return h, err // an index from before there was a quarantine has none
+		return nil, err // an index from before there was a quarantine has none
 	}
 	if raw, err = d.get(r, keyDigest); err == nil && len(raw) != lthash.Bytes {
 		err = fmt.Errorf("%d bytes, not %d", len(raw), lthash.Bytes)
 	}
 	if err != nil {
-		return h, d.explain(fmt.Errorf("%w: the digest state: %w", ErrCorrupt, err))
+		return nil, d.explain(fmt.Errorf("%w: the digest state: %w", ErrCorrupt, err))
 	}
 	h.digest = lthash.State(raw)
 	return h, nil

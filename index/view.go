@@ -14,7 +14,7 @@ import (
 type View struct {
 	db       *DB
 	snapshot pebble.Reader
-	head     head
+	head     *head
 	// known is the committed_at up to which the view sees, nil if all.
 	known *uint64
 	// unknown is where what is not known at known begins, nil until it is needed.
@@ -28,7 +28,11 @@ func (d *DB) View() (*View, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}
-	v := &View{db: d, snapshot: d.db.NewSnapshot()}
+	before := d.head.Load()
+	v := &View{db: d, snapshot: d.db.NewSnapshot(), head: before}
+	if before != nil && before == d.head.Load() {
+		return v, nil
+	}
 	var err error
 	if v.head, err = d.readHead(v.snapshot); err != nil {
 		return nil, errors.Join(err, v.Close())
