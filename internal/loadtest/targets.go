@@ -15,6 +15,8 @@ const (
 	memoryGrowthLimit  = 0.15   // of the second quarter of the time, in the fourth
 	memoryGrowthBytes  = 64 << 20
 	memorySamplesLeast = 8
+	cachesFillFor      = 30 * 60 // seconds in which a node that has just started may grow
+	memoryFilledBytes  = 1 << 30 // to so much, with the settings that are the default
 )
 
 func below(name string, value, limit float64, unit string) Target {
@@ -121,7 +123,8 @@ func judgeDegradation(phases []*Phase) []Target {
 }
 
 // judgeMemory compares each node's median in the last quarter of the time with
-// that in the second: in the first quarter caches fill.
+// that in the second: in the first quarter caches fill. In a run of less than
+// cachesFillFor they may go on filling.
 func judgeMemory(nodes []*Memory) []Target {
 	var targets []Target
 	for _, n := range nodes {
@@ -134,9 +137,12 @@ func judgeMemory(nodes []*Memory) []Target {
 		default:
 			quarter := len(n.Samples) / 4
 			early, late := median(n.Samples[quarter:2*quarter]), median(n.Samples[len(n.Samples)-quarter:])
-			limit := max(memoryGrowthBytes, memoryGrowthLimit*early)
+			limit, note := max(memoryGrowthBytes, memoryGrowthLimit*early), ""
+			if n.Samples[len(n.Samples)-1].AtSeconds < cachesFillFor && memoryFilledBytes-early > limit {
+				limit, note = memoryFilledBytes-early, "caches fill in the first half hour, up to 1 GiB in all: only a longer run tells whether it stays flat"
+			}
 			t = atMost(t.Name, (late-early)/(1<<20), limit/(1<<20), "MiB")
-			t.Note = fmt.Sprintf("median of the second quarter %.0f MiB, of the last %.0f MiB", early/(1<<20), late/(1<<20))
+			t.Note = join(fmt.Sprintf("median of the second quarter %.0f MiB, of the last %.0f MiB", early/(1<<20), late/(1<<20)), note)
 		}
 		targets = append(targets, t)
 	}
@@ -155,9 +161,10 @@ func median(samples []MemorySample) float64 {
 	return values[len(values)/2]
 }
 
+// join joins two notes, of which either may be empty.
 func join(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "; " + b
 }

@@ -20,7 +20,7 @@ func sound(scenario string) *Result {
 		if len(r.Memory) == 0 {
 			r.Memory = []*Memory{{URL: "http://n1"}}
 		}
-		r.Memory[0].Samples = append(r.Memory[0].Samples, MemorySample{AtSeconds: float64(len(r.Memory[0].Samples)), Bytes: 300 << 20})
+		r.Memory[0].Samples = append(r.Memory[0].Samples, MemorySample{AtSeconds: 300 * float64(len(r.Memory[0].Samples)), Bytes: 300 << 20})
 	}
 	r.Processors = []ProcessorSample{{AtSeconds: 10, Busy: 0.5}, {AtSeconds: 20, Busy: 0.75, Stolen: 0.25}}
 	switch scenario {
@@ -56,6 +56,11 @@ func TestEachFaultMissesItsTarget(t *testing.T) {
 			}
 		}
 	}
+	brief := func(r *Result) {
+		for i := range r.Memory[0].Samples {
+			r.Memory[0].Samples[i].AtSeconds /= 10
+		}
+	}
 	for _, c := range []struct {
 		what     string
 		scenario string
@@ -85,6 +90,8 @@ func TestEachFaultMissesItsTarget(t *testing.T) {
 			}
 			grow(3.3 * (1 << 30))(r)
 		}, ""},
+		{"caches fill", Sustained, func(r *Result) { brief(r); grow(1 << 30)(r) }, ""},
+		{"more than caches", Sustained, func(r *Result) { brief(r); grow(1<<30 + 1)(r) }, "memory growth of http://n1"},
 		{"memory unknown", Sustained, func(r *Result) { r.Memory[0].Fault = "404" }, "memory growth of http://n1"},
 		{"few samples", Sustained, func(r *Result) { r.Memory[0].Samples = r.Memory[0].Samples[:memorySamplesLeast-1] }, "memory growth of http://n1"},
 		{"no nodes to ask", Sustained, func(r *Result) { r.Memory = nil }, "memory growth"},
