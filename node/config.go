@@ -112,9 +112,9 @@ type Config struct {
 	// a node that was away for a short time catches up from the log instead of
 	// from a whole snapshot.
 	TrailingLogs uint64
-	// LogBytes is about how large the raft log may become: where half of it holds
-	// fewer entries than SnapshotThreshold or TrailingLogs, that number counts
-	// instead. 0: only entries count.
+	// LogBytes is about how large the raft log may become: a snapshot is due when the
+	// entries after the last one take half of it, and no more stay after a snapshot
+	// than the other half holds. 0: only entries count.
 	LogBytes uint64
 	// LogStore is the kind of the raft log: LogBolt or LogWAL.
 	LogStore string

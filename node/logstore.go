@@ -43,6 +43,8 @@ type logEngine interface {
 // node.
 type LogStore struct {
 	logEngine
+	dir     string
+	sizes   logSizes
 	observe func(sync time.Duration)
 	watch   *diskWatch // nil: a write that fails is not repeated
 }
@@ -94,7 +96,7 @@ func OpenLogStore(dir string, o LogOptions) (*LogStore, error) {
 
 // openKind opens or makes the log of a kind, whatever other there is.
 func openKind(dir string, o LogOptions) (store *LogStore, err error) {
-	store = &LogStore{observe: o.Observe}
+	store = &LogStore{dir: dir, observe: o.Observe}
 	if o.Kind == LogWAL {
 		store.logEngine, err = openWAL(walPath(dir), o)
 	} else {
@@ -103,7 +105,28 @@ func openKind(dir string, o LogOptions) (store *LogStore, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := store.seedSizes(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the raft log in %s: %w", dir, err), store.Close())
+	}
 	return store, nil
+}
+
+// seedSizes takes the mean for the size of each entry that is there.
+func (s *LogStore) seedSizes() error {
+	first, err := s.FirstIndex()
+	if err != nil {
+		return err
+	}
+	entries, err := s.Entries()
+	if err != nil {
+		return err
+	}
+	used, err := s.used()
+	if err != nil {
+		return err
+	}
+	s.sizes.seed(first, entries, used)
+	return nil
 }
 
 // The places of a log in a data directory.
@@ -181,12 +204,28 @@ func logSize(dir string) (bytes int64, err error) {
 	return bytes, nil
 }
 
+// used is how many bytes of the log's files its entries take, with what a store
+// adds to them.
+func (s *LogStore) used() (uint64, error) {
+	size, err := logSize(s.dir)
+	if err != nil {
+		return 0, err
+	}
+	if bolt := s.bolt(); bolt != nil {
+		size -= int64(bolt.Stats().FreeAlloc)
+	}
+	return uint64(max(size, 0)), nil
+}
+
 // StoreLogs appends entries and returns when they are on disk.
 func (s *LogStore) StoreLogs(logs []*raft.Log) error {
 	start := time.Now()
 	err := s.write(logWrite, func() error { return s.logEngine.StoreLogs(logs) })
 	if s.observe != nil {
 		s.observe(time.Since(start))
+	}
+	if err == nil {
+		s.sizes.appended(logs)
 	}
 	return err
 }
@@ -230,7 +269,11 @@ func (s *LogStore) DeleteRange(minimum, maximum uint64) error {
 }
 
 func (s *LogStore) deleteRange(minimum, maximum uint64) error {
-	return s.write("the removal of entries from the raft log", func() error { return s.logEngine.DeleteRange(minimum, maximum) })
+	err := s.write("the removal of entries from the raft log", func() error { return s.logEngine.DeleteRange(minimum, maximum) })
+	if err == nil {
+		s.sizes.removed(minimum, maximum)
+	}
+	return err
 }
 
 // Set keeps a value of the stable store.

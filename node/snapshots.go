@@ -36,7 +36,15 @@ func (n *Node) takeSnapshots() {
 }
 
 func (n *Node) snapshotIfDue() error {
-	threshold, trailing, err := n.logBounds()
+	taken, err := n.fsm.SnapshotStore().List()
+	if err != nil {
+		return err
+	}
+	last := uint64(0)
+	if len(taken) > 0 {
+		last = taken[0].Index
+	}
+	due, trailing, err := n.logBounds(last)
 	if err != nil {
 		return fmt.Errorf("look at the raft log: %w", err)
 	}
@@ -46,15 +54,7 @@ func (n *Node) snapshotIfDue() error {
 			return fmt.Errorf("set the number of trailing entries: %w", err)
 		}
 	}
-	last, err := n.fsm.SnapshotStore().List()
-	if err != nil {
-		return err
-	}
-	due := threshold
-	if len(last) > 0 {
-		due += last[0].Index
-	}
-	if n.raft.LastIndex() < due {
+	if !due {
 		return nil
 	}
 	if err := n.takeSnapshot(n.ctx); !errors.Is(err, raft.ErrNothingNewToSnapshot) {
@@ -74,42 +74,20 @@ func (n *Node) takeSnapshot(ctx context.Context) error {
 	return await(ctx, n.raft.Snapshot())
 }
 
-// logBounds are how many entries make a snapshot due, and how many stay after it.
-func (n *Node) logBounds() (threshold, trailing uint64, err error) {
-	threshold, trailing = n.cfg.SnapshotThreshold, n.cfg.TrailingLogs
-	entries, err := n.logs.Entries()
-	if err != nil || entries == 0 || n.cfg.LogBytes == 0 {
-		return threshold, trailing, err
+// logBounds says whether the entries after the last snapshot, which ends with one,
+// make another one due, and how many stay after it.
+func (n *Node) logBounds(last uint64) (due bool, trailing uint64, err error) {
+	due, trailing = n.raft.LastIndex() >= last+n.cfg.SnapshotThreshold, n.cfg.TrailingLogs
+	if n.cfg.LogBytes == 0 {
+		return due, trailing, nil
 	}
-	used, err := n.logUsed()
+	used, err := n.logs.used()
 	if err != nil {
-		return 0, 0, err
+		return false, 0, err
 	}
-	threshold, trailing = boundEntries(n.cfg.LogBytes, used, entries, threshold, trailing)
-	return threshold, trailing, nil
-}
-
-// boundEntries lowers a threshold and a number of trailing entries to what half of
-// bytes holds, if the entries go on as large as those that take used bytes now:
-// raft counts entries, whose size is anything from a claim to the 256 KiB of a full
-// group commit. As long as they take less than that half, nothing is lowered: the
-// first segment of a LogWAL is large whatever it holds.
-func boundEntries(bytes, used, entries, threshold, trailing uint64) (uint64, uint64) {
-	if used <= bytes/2 {
-		return threshold, trailing
+	half, bounded := n.logs.sizes.half(n.cfg.LogBytes, used)
+	if !bounded {
+		return due, trailing, nil
 	}
-	half := bytes / 2 / max(used/entries, 1)
-	return max(min(threshold, half), 1), min(trailing, half)
-}
-
-// logUsed is how many bytes the entries of the raft log take.
-func (n *Node) logUsed() (uint64, error) {
-	size, err := logSize(n.cfg.DataDir)
-	if err != nil {
-		return 0, err
-	}
-	if bolt := n.logs.bolt(); bolt != nil {
-		size -= int64(bolt.Stats().FreeAlloc)
-	}
-	return uint64(max(size, 0)), nil
+	return due || n.logs.sizes.after(last) >= half, min(trailing, n.logs.sizes.holding(half)), nil
 }

@@ -8,26 +8,6 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-func TestLogBytesLowerEntriesOnlyWhereTheyAreLarge(t *testing.T) {
-	const threshold, trailing = 1000, 200
-	for name, c := range map[string]struct {
-		bytes, used, entries, threshold, trailing uint64
-	}{
-		"small entries":                       {1 << 20, 600_000, 6000, threshold, trailing},
-		"half holds fewer than the threshold": {1 << 20, 600_000, 600, 524, trailing},
-		"half holds fewer than both":          {100_000, 100_000, 100, 50, 50},
-		"not even one fits":                   {1000, 100_000, 1, 1, 0},
-		"a new segment of 64 MiB":             {1 << 28, 64 << 20, 1, threshold, trailing},
-	} {
-		t.Run(name, func(t *testing.T) {
-			gotThreshold, gotTrailing := boundEntries(c.bytes, c.used, c.entries, threshold, trailing)
-			if gotThreshold != c.threshold || gotTrailing != c.trailing {
-				t.Errorf("threshold %d, trailing %d; want %d, %d", gotThreshold, gotTrailing, c.threshold, c.trailing)
-			}
-		})
-	}
-}
-
 // The settings that count entries allow the whole log here; only its bytes make
 // snapshots due.
 func TestTheLogStaysWithinItsBytes(t *testing.T) {
@@ -42,7 +22,7 @@ func TestTheLogStaysWithinItsBytes(t *testing.T) {
 			hashes = append(hashes, write(t, c.nodes[0], i, 100)...)
 		}
 		waitFor(t, func() bool {
-			used, err := c.nodes[0].logUsed()
+			used, err := c.nodes[0].logs.used()
 			return err == nil && used <= bytes
 		})
 		if first, err := c.nodes[0].logs.FirstIndex(); err != nil || first <= 1 {

@@ -216,7 +216,7 @@ func raftSettings(d node.Config) []Setting {
 		{Name: "trailing-logs", Default: strconv.FormatUint(d.TrailingLogs, 10), Kind: Number, set: unsigned(func(s *Server) *uint64 { return &s.Node.TrailingLogs }),
 			Help: "Log entries that stay after a snapshot, so that a node that was away for a short time needs no snapshot. Fewer where log-bytes says so."},
 		{Name: "log-bytes", Default: strconv.FormatUint(d.LogBytes, 10), Kind: Bytes, set: unsigned(func(s *Server) *uint64 { return &s.Node.LogBytes }),
-			Help: "About how large the raft log may become. Where half of it holds fewer entries than snapshot-threshold or trailing-logs, that number counts instead; a node that was away for longer than what is left gets a snapshot. What is written within snapshot-interval comes on top. 0: only entries count."},
+			Help: "About how large the raft log may become. A snapshot is due when the entries since the last one take half of it, and no more stay after a snapshot than the other half holds, whatever snapshot-threshold and trailing-logs are; a node that was away for longer than what is left gets a snapshot. What is written within snapshot-interval comes on top. 0: only entries count."},
 		{Name: "log-store", Default: d.LogStore, Kind: Text, set: text(func(s *Server) *string { return &s.Node.LogStore }),
 			Help: "What keeps the raft log: `boltdb`, one bbolt file, or `wal`, segments to which is only appended (docs/operations.md). A node whose data directory holds a log of the other kind does not start; `stemedb convert-log` converts it."},
 		{Name: "log-compact-percent", Default: strconv.Itoa(d.LogCompactPercent), Kind: Number,
