@@ -8,7 +8,8 @@ import (
 )
 
 // logSizes knows how many bytes the entries of a log have: of those that were
-// appended since it was opened each by itself, of the others the mean.
+// appended since it was opened each by itself, of the others the mean of what the
+// files take, until a snapshot lets them go.
 type logSizes struct {
 	mu     sync.Mutex
 	first  uint64   // index of the first entry
@@ -16,7 +17,8 @@ type logSizes struct {
 	ends   []uint64 // where each entry ends
 }
 
-// seed takes what a log has when it is opened, count entries of so many bytes in all.
+// seed takes what a log has when it is opened, count entries of so many bytes in
+// all, before anything else is called.
 func (s *logSizes) seed(first, count, bytes uint64) {
 	s.first, s.before, s.ends = first, 0, make([]uint64, count)
 	for i := range s.ends {
@@ -49,14 +51,13 @@ func (s *logSizes) appended(logs []*raft.Log) {
 func (s *logSizes) removed(minimum, maximum uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if minimum > s.first {
-		s.ends = s.ends[:min(minimum-s.first, uint64(len(s.ends)))]
-		return
-	}
-	if maximum < s.first {
-		return
-	}
-	if n := min(maximum+1-s.first, uint64(len(s.ends))); n > 0 {
+	next := s.first + uint64(len(s.ends))
+	switch {
+	case maximum < s.first || minimum >= next:
+	case minimum > s.first && maximum >= next-1: // the last ones
+		s.ends = s.ends[:minimum-s.first]
+	default:
+		n := min(maximum+1, next) - s.first
 		s.first, s.before, s.ends = s.first+n, s.ends[n-1], s.ends[n:]
 	}
 }
@@ -89,7 +90,7 @@ func (s *logSizes) holding(bytes uint64) uint64 {
 // half is how many bytes of entries fill half of the bytes that a log may have, whose
 // files take used bytes now: a store adds to an entry up to as much again. It is no
 // bound as long as the files are that small: the first segment of a LogWAL is large
-// whatever it holds.
+// whatever it holds, and bytes should be several times that.
 func (s *logSizes) half(bytes, used uint64) (half uint64, bounded bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -192,6 +192,11 @@ func logSize(dir string) (bytes int64, err error) {
 	if size, err := fileSize(boltPath(dir)); err == nil {
 		return size, nil
 	}
+	return segmentsSize(dir)
+}
+
+// segmentsSize is logSize of a LogWAL.
+func segmentsSize(dir string) (bytes int64, err error) {
 	files, err := os.ReadDir(walPath(dir))
 	if err != nil {
 		return 0, fmt.Errorf("look at the raft log: %w", err)
@@ -207,14 +212,13 @@ func logSize(dir string) (bytes int64, err error) {
 // used is how many bytes of the log's files its entries take, with what a store
 // adds to them.
 func (s *LogStore) used() (uint64, error) {
-	size, err := logSize(s.dir)
-	if err != nil {
-		return 0, err
+	bolt := s.bolt()
+	if bolt == nil {
+		size, err := segmentsSize(s.dir)
+		return uint64(size), err
 	}
-	if bolt := s.bolt(); bolt != nil {
-		size -= int64(bolt.Stats().FreeAlloc)
-	}
-	return uint64(max(size, 0)), nil
+	size, err := fileSize(boltPath(s.dir))
+	return uint64(max(size-int64(bolt.Stats().FreeAlloc), 0)), err
 }
 
 // StoreLogs appends entries and returns when they are on disk.

@@ -89,5 +89,5 @@ func (n *Node) logBounds(last uint64) (due bool, trailing uint64, err error) {
 	if !bounded {
 		return due, trailing, nil
 	}
-	return due || n.logs.sizes.after(last) >= half, min(trailing, n.logs.sizes.holding(half)), nil
+	return due || n.logs.sizes.after(last) >= half, min(trailing, max(n.logs.sizes.holding(half), 1)), nil
 }

@@ -38,12 +38,15 @@ func watchProcessors(ctx context.Context, every time.Duration) (stop func() []Pr
 	watch.Go(func() {
 		ticks := time.NewTicker(every)
 		defer ticks.Stop()
-		for ctx.Err() == nil {
+		for ended := false; !ended; {
 			select {
 			case <-ticks.C:
 			case <-ctx.Done():
+				ended = true
 			}
-			if now, err := readProcessorTime(); err == nil && now.all > before.all {
+			now, err := readProcessorTime()
+			// On a virtual machine that moves to another host the counts can go back.
+			if err == nil && now.all > before.all && now.busy >= before.busy && now.stolen >= before.stolen {
 				samples = append(samples, now.since(before, time.Since(start)))
 				before = now
 			}
@@ -102,7 +105,10 @@ func processorLine(samples []ProcessorSample) string {
 	var busy, stolen, most, at float64
 	for _, s := range samples {
 		lasted := s.AtSeconds - at
-		busy, stolen, most, at = busy+lasted*s.Busy, stolen+lasted*s.Stolen, max(most, s.Stolen), s.AtSeconds
+		busy, stolen, at = busy+lasted*s.Busy, stolen+lasted*s.Stolen, s.AtSeconds
+		if lasted >= samples[0].AtSeconds/2 { // else it is the rest at the end, of some ticks of the kernel
+			most = max(most, s.Stolen)
+		}
 	}
 	return fmt.Sprintf("Processors of the client's machine: %.0f %% busy; its host took %.1f %% away, at most %.0f %% in one of %d windows.",
 		100*busy/at, 100*stolen/at, 100*most, len(samples))

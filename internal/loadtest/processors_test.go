@@ -24,7 +24,7 @@ func TestProcessorSharesAreOfTheTimeBetween(t *testing.T) {
 	if got, want := now.since(before, 3*time.Second), (ProcessorSample{AtSeconds: 3, Busy: 0.75, Stolen: 0.1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	line := processorLine([]ProcessorSample{{AtSeconds: 10, Busy: 0.9}, {AtSeconds: 20, Busy: 0.5, Stolen: 0.4}})
+	line := processorLine([]ProcessorSample{{AtSeconds: 10, Busy: 0.9}, {AtSeconds: 20, Busy: 0.5, Stolen: 0.4}, {AtSeconds: 20.001, Busy: 0, Stolen: 1}})
 	for _, want := range []string{"70 % busy", "took 20.0 % away", "at most 40 %"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %q in %q", want, line)

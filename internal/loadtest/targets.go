@@ -15,7 +15,7 @@ const (
 	memoryGrowthLimit  = 0.15   // of the second quarter of the time, in the fourth
 	memoryGrowthBytes  = 64 << 20
 	memorySamplesLeast = 8
-	cachesFillFor      = 30 * 60 // seconds in which a node that has just started may grow
+	cachesFillFor      = 55 * 60 // seconds in which a node that has just started may grow
 	memoryFilledBytes  = 1 << 30 // to so much, with the settings that are the default
 )
 
@@ -139,7 +139,7 @@ func judgeMemory(nodes []*Memory) []Target {
 			early, late := median(n.Samples[quarter:2*quarter]), median(n.Samples[len(n.Samples)-quarter:])
 			limit, note := max(memoryGrowthBytes, memoryGrowthLimit*early), ""
 			if n.Samples[len(n.Samples)-1].AtSeconds < cachesFillFor && memoryFilledBytes-early > limit {
-				limit, note = memoryFilledBytes-early, "caches fill in the first half hour, up to 1 GiB in all: only a longer run tells whether it stays flat"
+				limit, note = memoryFilledBytes-early, "caches fill, up to 1 GiB in all: only a run of an hour tells whether it stays flat"
 			}
 			t = atMost(t.Name, (late-early)/(1<<20), limit/(1<<20), "MiB")
 			t.Note = join(fmt.Sprintf("median of the second quarter %.0f MiB, of the last %.0f MiB", early/(1<<20), late/(1<<20)), note)

@@ -90,6 +90,12 @@ func TestEachFaultMissesItsTarget(t *testing.T) {
 			}
 			grow(3.3 * (1 << 30))(r)
 		}, ""},
+		{"caches fill for half of the time", Sustained, func(r *Result) {
+			for i := range r.Memory[0].Samples {
+				r.Memory[0].Samples[i].AtSeconds = 260 * float64(i)
+				r.Memory[0].Samples[i].Bytes = min(100<<20*float64(i+1), 700<<20)
+			}
+		}, ""},
 		{"caches fill", Sustained, func(r *Result) { brief(r); grow(1 << 30)(r) }, ""},
 		{"more than caches", Sustained, func(r *Result) { brief(r); grow(1<<30 + 1)(r) }, "memory growth of http://n1"},
 		{"memory unknown", Sustained, func(r *Result) { r.Memory[0].Fault = "404" }, "memory growth of http://n1"},
