@@ -186,18 +186,13 @@ func (s *LogStore) bolt() *raftboltdb.BoltStore {
 	return store
 }
 
-// logSize is the size of the files of a data directory's log in bytes. Segments of
-// a LogWAL are counted with what is set aside in them for later entries.
-func logSize(dir string) (bytes int64, err error) {
-	if size, err := fileSize(boltPath(dir)); err == nil {
-		return size, nil
+// size is that of the log's files in bytes. Segments of a LogWAL are counted with
+// what is set aside in them for later entries.
+func (s *LogStore) size() (bytes int64, err error) {
+	if s.bolt() != nil {
+		return fileSize(boltPath(s.dir))
 	}
-	return segmentsSize(dir)
-}
-
-// segmentsSize is logSize of a LogWAL.
-func segmentsSize(dir string) (bytes int64, err error) {
-	files, err := os.ReadDir(walPath(dir))
+	files, err := os.ReadDir(walPath(s.dir))
 	if err != nil {
 		return 0, fmt.Errorf("look at the raft log: %w", err)
 	}
@@ -212,13 +207,11 @@ func segmentsSize(dir string) (bytes int64, err error) {
 // used is how many bytes of the log's files its entries take, with what a store
 // adds to them.
 func (s *LogStore) used() (uint64, error) {
-	bolt := s.bolt()
-	if bolt == nil {
-		size, err := segmentsSize(s.dir)
-		return uint64(size), err
+	size, err := s.size()
+	if bolt := s.bolt(); bolt != nil {
+		size -= int64(bolt.Stats().FreeAlloc)
 	}
-	size, err := fileSize(boltPath(s.dir))
-	return uint64(max(size-int64(bolt.Stats().FreeAlloc), 0)), err
+	return uint64(max(size, 0)), err
 }
 
 // StoreLogs appends entries and returns when they are on disk.

@@ -53,7 +53,7 @@ func (n *Node) collectStores(ch chan<- prometheus.Metric) {
 	if n.disk.err() != nil { // a look at the files may hang like the disk
 		return
 	}
-	if size, err := logSize(n.cfg.DataDir); err == nil {
+	if size, err := n.logs.size(); err == nil {
 		gauge(descLogSize, float64(size))
 	}
 	if entries, err := n.logs.Entries(); err == nil {

@@ -24,12 +24,7 @@ const (
 // measureGaps measures for how long nothing is acknowledged when the leader is
 // killed, and when it is stopped in good order. It starts again before the next.
 func measureGaps(ctx context.Context, c *config, t *table) error {
-	for _, store := range c.logStores(node.LogBolt) {
-		if err := gapsOf(ctx, c, t, store); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachStore(ctx, c, t, gapsOf, c.logStores(node.LogBolt))
 }
 
 func gapsOf(ctx context.Context, c *config, t *table, store string) error {

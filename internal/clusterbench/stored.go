@@ -38,12 +38,7 @@ var storedLevels = []int{clients, 100}
 
 // measureStored measures what becomes of a cluster with millions of claims.
 func measureStored(ctx context.Context, c *config, t *table) error {
-	for _, store := range c.logStores(node.LogBolt) {
-		if err := storedOf(ctx, c, t, store); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachStore(ctx, c, t, storedOf, c.logStores(node.LogBolt))
 }
 
 func storedOf(ctx context.Context, c *config, t *table, store string) error {

@@ -19,10 +19,18 @@ func measureWrites(ctx context.Context, c *config, t *table) error {
 // eachRound measures with each log store, as often as there are rounds.
 func eachRound(ctx context.Context, c *config, t *table, measure func(context.Context, *config, *table, string) error, stores []string) error {
 	for range c.rounds {
-		for _, store := range stores {
-			if err := measure(ctx, c, t, store); err != nil {
-				return err
-			}
+		if err := eachStore(ctx, c, t, measure, stores); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachStore measures with each log store.
+func eachStore(ctx context.Context, c *config, t *table, measure func(context.Context, *config, *table, string) error, stores []string) error {
+	for _, store := range stores {
+		if err := measure(ctx, c, t, store); err != nil {
+			return err
 		}
 	}
 	return nil
