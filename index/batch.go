@@ -50,6 +50,8 @@ type Batch struct {
 	// recall holds the keys that later claims of the batch may look up; blind
 	// those that nothing reads before the commit, which need no index.
 	recall, blind *pebble.Batch
+	// recollection is an iterator of recall, opened for the first key that seek wants.
+	recollection *pebble.Iterator
 	// sources are those of the batch's new claims, whose keys are in blind.
 	sources  map[assertion.Hash]struct{}
 	buckets  map[string]*bucket  // touched buckets by key; written at Commit
@@ -84,7 +86,11 @@ func (b *Batch) Close() error {
 		return nil
 	}
 	b.closed = true
-	err := errors.Join(b.recall.Close(), b.blind.Close())
+	var err error
+	if b.recollection != nil {
+		err = b.recollection.Close()
+	}
+	err = errors.Join(err, b.recall.Close(), b.blind.Close())
 	b.db.writer.busy.Store(false)
 	return err
 }
@@ -130,6 +136,19 @@ func (b *Batch) Digest() assertion.Hash { return b.head.digest.Sum() }
 // Count is the number of claims as if the batch were committed now.
 func (b *Batch) Count() uint64 { return b.head.count }
 
+// seek is get for a key that is most likely not there.
+func (b *Batch) seek(key []byte) (value []byte, err error) {
+	if b.recollection == nil {
+		b.recollection, err = b.recall.NewIter(&unlikely)
+		if err != nil {
+			return nil, b.db.explain(err)
+		}
+	} else {
+		b.recollection.SetOptions(&unlikely) // shows what was written to recall meanwhile
+	}
+	return b.db.seek(b.recollection, key)
+}
+
 // Commit makes the batch visible at once. It does not wait for the disk. The
 // batch then only remains to be closed.
 func (b *Batch) Commit() error {
@@ -162,7 +181,7 @@ func (b *Batch) Commit() error {
 // admission is what the node that took it in decided on it. An error means that
 // the index can no longer be trusted.
 func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Commit, admission assertion.Admission) (Outcome, error) {
-	raw, err := b.db.get(b.recall, hashKey(h))
+	raw, err := b.seek(hashKey(h))
 	if err == nil {
 		if len(raw) != seqLen {
 			return 0, b.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/zeebo/blake3"
 
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/internal/costs"
@@ -174,5 +175,31 @@ func TestCostOfWrites(t *testing.T) {
 			}
 			costs.Hold(t, c.operation, costs.KeysWritten, float64(batch.blind.Count())/float64(c.n))
 		})
+	}
+}
+
+// Pebble's Get does not ask the filters of the lowest level, in which are most keys;
+// a batch, which mostly looks for what is not there, does.
+func TestABatchAsksTheFiltersOfTheLowestLevel(t *testing.T) {
+	db := stocked(t, 1000)
+	batch, err := db.NewBatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer batch.Close()
+	before := db.Metrics().Filter
+	const absent = 200
+	for i := range absent {
+		if _, err := batch.seek(hashKey(blake3.Sum256([]byte{byte(i)}))); !errors.Is(err, pebble.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	after := db.Metrics().Filter
+	if hits := after.Hits - before.Hits; hits < absent*9/10 {
+		t.Errorf("a filter spared %d of %d reads of blocks", hits, absent)
+	}
+	stored, err := batch.seek(hashKey(one(3).ContentHash()))
+	if err != nil || len(stored) != seqLen {
+		t.Errorf("a claim that is there: %x, %v", stored, err)
 	}
 }

@@ -278,6 +278,27 @@ func (d *DB) get(r pebble.Reader, key []byte) ([]byte, error) {
 	return append([]byte(nil), raw...), nil
 }
 
+// unlikely are the options of an iterator for seek.
+var unlikely = pebble.IterOptions{UseL6Filters: true}
+
+// seek is get for a key that is most likely not there: it asks the filters of all
+// levels. Pebble's Get does not ask those of the lowest, where most keys are, and
+// reads a block of it to find that a key is not there. A key that is there costs
+// more with seek, which asks all levels and not only those above the newest value.
+func (d *DB) seek(it *pebble.Iterator, key []byte) ([]byte, error) {
+	if !it.SeekPrefixGE(key) {
+		if err := it.Error(); err != nil {
+			return nil, d.explain(err)
+		}
+		return nil, pebble.ErrNotFound
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	return append([]byte(nil), value...), nil
+}
+
 // pebbleLog passes on what matters of Pebble's chatter.
 type pebbleLog struct{ log *slog.Logger }
 

@@ -276,24 +276,23 @@ func TestANewerLayoutIsRefused(t *testing.T) {
 	}
 }
 
-// An index of layout 1, whose voices' current claims are their order alone, goes
-// on as one that was never of it.
-func TestLayout1IsReadAndReplaced(t *testing.T) {
+// An index of an older layout goes on as one that was never of it.
+func TestOlderLayoutsAreReadAndReplaced(t *testing.T) {
 	again := func(i int) *assertion.Assertion { // of 100 voices, each on one question
 		a := plain(i)
 		a.Subject, a.SourceHash = fmt.Sprintf("subject-%d", i%20), assertion.Hash{byte(i % 100)}
 		a.Signatures[0].AgentID = assertion.AgentID{byte(i % 100)}
 		return a
 	}
-	tallies := func(old bool) (all []*assertion.Tally) {
+	tallies := func(layout byte) (all []*assertion.Tally) {
 		dir := t.TempDir()
 		db, err := Open(dir, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		fill(t, db, 0, 150, 50, again)
-		if old {
-			downgrade(t, db)
+		if layout != layoutVersion {
+			downgrade(t, db, layout)
 			if err := errors.Join(db.Flush(), db.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -302,6 +301,15 @@ func TestLayout1IsReadAndReplaced(t *testing.T) {
 			}
 		}
 		fill(t, db, 150, 30, 10, again)
+		// Claims that were current before and after, claims that were followed by
+		// others, and in the end the last ones of their voices.
+		for n, i := range []int{100, 101, 102, 150, 151, 20, 21, 0, 1, 99} {
+			superseded := &assertion.Supersession{Superseded: again(i).ContentHash(), Type: assertion.Retracts, AgentID: assertion.AgentID{byte(i % 100)}, Timestamp: testNow}
+			c := assertion.Commit{Position: assertion.Position{Index: uint64(1000 + n)}, At: 1000}
+			if outcome := put(t, db, superseded, c, assertion.Admission{}); outcome != Created {
+				t.Fatalf("claim %d was not superseded: %v", i, outcome)
+			}
+		}
 		v, err := db.View()
 		if err != nil {
 			t.Fatal(err)
@@ -321,16 +329,18 @@ func TestLayout1IsReadAndReplaced(t *testing.T) {
 		}
 		return all
 	}
-	want := tallies(false)
-	for i, got := range tallies(true) {
-		if diff := tallyDiff(got, want[i]); diff != "" {
-			t.Errorf("subject-%d: %s", i, diff)
+	want := tallies(layoutVersion)
+	for layout := byte(oldestLayout); layout < layoutVersion; layout++ {
+		for i, got := range tallies(layout) {
+			if diff := tallyDiff(got, want[i]); diff != "" {
+				t.Errorf("from layout %d, subject-%d: %s", layout, i, diff)
+			}
 		}
 	}
 }
 
-// downgrade makes an index one of layout 1.
-func downgrade(t *testing.T, db *DB) {
+// downgrade makes an index one of an older layout.
+func downgrade(t *testing.T, db *DB, layout byte) {
 	t.Helper()
 	it, err := db.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceCurrent}, UpperBound: []byte{spaceCurrent + 1}})
 	if err != nil {
@@ -338,12 +348,18 @@ func downgrade(t *testing.T, db *DB) {
 	}
 	voices := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		if err := db.db.Set(it.Key(), it.Value()[:orderLen], pebble.NoSync); err != nil {
+		at := it.Value()[:orderLen]
+		if err := db.db.Set(key(spaceVoice, it.Key()[1:], at), nil, pebble.NoSync); err != nil {
 			t.Fatal(err)
+		}
+		if layout == 1 {
+			if err := db.db.Set(it.Key(), at, pebble.NoSync); err != nil {
+				t.Fatal(err)
+			}
 		}
 		voices++
 	}
-	if err := errors.Join(it.Error(), it.Close(), db.db.Set(keyLayout, []byte{oldestLayout}, pebble.NoSync)); err != nil {
+	if err := errors.Join(it.Error(), it.Close(), db.db.Set(keyLayout, []byte{layout}, pebble.NoSync)); err != nil {
 		t.Fatal(err)
 	}
 	if voices != 100 {

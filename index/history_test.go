@@ -200,7 +200,7 @@ func viewing(t *rapid.T, db *DB, look func(*View)) {
 }
 
 // put applies a log entry of its own that holds e.
-func put(t *rapid.T, db *DB, e assertion.Entry, c assertion.Commit, admission assertion.Admission) Outcome {
+func put(t rapid.TB, db *DB, e assertion.Entry, c assertion.Commit, admission assertion.Admission) Outcome {
 	batch, err := db.NewBatch()
 	if err != nil {
 		t.Fatal(err)

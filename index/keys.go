@@ -22,7 +22,7 @@ const (
 	spaceChild     = 'k' // parent's hash, sequence of the child
 	spaceDerived   = 'j' // hash in derived_from, sequence of the claim that names it
 	spaceCurrent   = 'w' // question, source, agent → what the voice's current claim says (voices.go)
-	spaceVoice     = 'v' // question, source, agent, ^time ^sequence: the voice's visible claims
+	spaceVoice     = 'v' // question, source, agent, ^time ^sequence: the voice's visible claims; the current one may be missing
 	spaceMember    = 'm' // question, value, tier, ^time ^sequence, agent, source → contribution
 	spaceBucket    = 'b' // question, value → bucket
 	spaceValue     = 'y' // question, value → canonical object
@@ -46,11 +46,11 @@ var (
 	keyTrust = []byte{spaceMeta, 't'}
 )
 
-// layoutVersion is the version of this keyspace and of the values in it. Layout 1
-// held the order alone in spaceCurrent; such values are read, and replaced as
-// voices speak again.
+// layoutVersion is the version of this keyspace and of the values in it. In layouts
+// 1 and 2 no current claim is missing in spaceVoice; layout 1 holds the order alone in
+// spaceCurrent. Both are read, and replaced as voices speak again.
 const (
-	layoutVersion = 2
+	layoutVersion = 3
 	oldestLayout  = 1
 )
 

@@ -58,7 +58,14 @@ func (d *DB) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
 		return nil, err
 	}
 	defer d.views.Done()
-	at, err := d.get(d.db, hashKey(h))
+	it, err := d.db.NewIter(&unlikely)
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	at, err := d.seek(it, hashKey(h))
+	if closed := it.Close(); closed != nil {
+		return nil, d.explain(closed)
+	}
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}

@@ -72,18 +72,18 @@ func decodeCurrent(b []byte, load func(seq) (*storedClaim, error)) (c current, e
 // voice's current claim if it is the newest.
 func (b *Batch) addVoice(s *storedClaim, agent assertion.AgentID) error {
 	o, v := s.order(), voiceOf(&s.claim, agent)
-	if err := b.recall.Set(v.key(spaceVoice, o[:]...), nil, nil); err != nil {
-		return err
-	}
 	was, found, err := b.current(&v)
 	if err != nil {
 		return err
 	}
 	if found {
-		if string(was.order[:]) < string(o[:]) {
-			return nil // the voice has said something newer
+		if string(was.order[:]) < string(o[:]) { // the voice has said something newer
+			return b.recall.Set(v.key(spaceVoice, o[:]...), nil, nil)
 		}
 		if err := b.leaveBucket(&v, &was); err != nil {
+			return err
+		}
+		if err := b.recall.Set(v.key(spaceVoice, was.order[:]...), nil, nil); err != nil {
 			return err
 		}
 	}
@@ -131,7 +131,7 @@ func (b *Batch) speak(v *voice, s *storedClaim) error {
 }
 
 func (b *Batch) current(v *voice) (c current, found bool, err error) {
-	raw, err := b.db.get(b.recall, v.key(spaceCurrent))
+	raw, err := b.seek(v.key(spaceCurrent))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return c, false, nil
 	}
