@@ -68,7 +68,8 @@ type writer struct {
 	entries  *expander   // of the rest
 }
 
-// NewBatch begins a batch. Only one may be open at a time.
+// NewBatch begins a batch. Only one may be open at a time, and it must be closed
+// before the index is.
 func (d *DB) NewBatch() (*Batch, error) {
 	if !d.writer.busy.CompareAndSwap(false, true) {
 		return nil, errors.New("begin a batch: another one is open, and the index has one writer")
@@ -88,7 +89,7 @@ func (b *Batch) Close() error {
 	b.closed = true
 	var err error
 	if b.recollection != nil {
-		err = b.recollection.Close()
+		err = b.db.explain(b.recollection.Close())
 	}
 	err = errors.Join(err, b.recall.Close(), b.blind.Close())
 	b.db.writer.busy.Store(false)
@@ -183,10 +184,11 @@ func (b *Batch) Commit() error {
 func (b *Batch) Assert(a *assertion.Assertion, h assertion.Hash, c assertion.Commit, admission assertion.Admission) (Outcome, error) {
 	raw, err := b.seek(hashKey(h))
 	if err == nil {
-		if len(raw) != seqLen {
-			return 0, b.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
+		at, err := b.db.place(h, raw)
+		if err != nil {
+			return 0, err
 		}
-		return b.cosign(seq(raw), a, c, admission)
+		return b.cosign(at, a, c, admission)
 	}
 	if !errors.Is(err, pebble.ErrNotFound) {
 		return 0, err
@@ -260,7 +262,11 @@ func (b *Batch) find(h assertion.Hash) (*storedClaim, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.load(seq(raw))
+	at, err := b.db.place(h, raw)
+	if err != nil {
+		return nil, err
+	}
+	return b.load(at)
 }
 
 func (b *Batch) load(s seq) (*storedClaim, error) { return b.db.load(b.recall, s) }

@@ -284,7 +284,9 @@ var unlikely = pebble.IterOptions{UseL6Filters: true}
 // seek is get for a key that is most likely not there: it asks the filters of all
 // levels. Pebble's Get does not ask those of the lowest, where most keys are, and
 // reads a block of it to find that a key is not there. A key that is there costs
-// more with seek, which asks all levels and not only those above the newest value.
+// more with seek, which asks all levels and not only those down to the newest value.
+// A filter is read whole, 10 bits for each key of a table: the blocks' cache should
+// have room for those of the keys that are sought.
 func (d *DB) seek(it *pebble.Iterator, key []byte) ([]byte, error) {
 	if !it.SeekPrefixGE(key) {
 		if err := it.Error(); err != nil {

@@ -214,6 +214,13 @@ func readEverything(db *DB, want *View, t *testing.T) error {
 		if got.Object != a.Object || got.Subject != a.Subject {
 			t.Fatalf("claim %d came back wrong", i)
 		}
+		signers, err := db.Signers(a.ContentHash())
+		if err != nil {
+			return err
+		}
+		if len(signers) != 1 || signers[0] != a.Signatures[0].AgentID {
+			t.Fatalf("claim %d: signers %x without an error", i, signers)
+		}
 	}
 	filters := []assertion.Filter{{}, {Predicate: "value"}, {Subject: "subject", SubjectPrefix: true}}
 	for agent := range byte(10) {
@@ -301,8 +308,9 @@ func TestOlderLayoutsAreReadAndReplaced(t *testing.T) {
 			}
 		}
 		fill(t, db, 150, 30, 10, again)
-		// Claims that were current before and after, claims that were followed by
-		// others, and in the end the last ones of their voices.
+		// Current claims, whose voices fall back to one that was current in the older
+		// layout (150, 151) or was not any more; claims that were followed by others;
+		// and in the end the last ones of their voices.
 		for n, i := range []int{100, 101, 102, 150, 151, 20, 21, 0, 1, 99} {
 			superseded := &assertion.Supersession{Superseded: again(i).ContentHash(), Type: assertion.Retracts, AgentID: assertion.AgentID{byte(i % 100)}, Timestamp: testNow}
 			c := assertion.Commit{Position: assertion.Position{Index: uint64(1000 + n)}, At: 1000}

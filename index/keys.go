@@ -46,9 +46,11 @@ var (
 	keyTrust = []byte{spaceMeta, 't'}
 )
 
-// layoutVersion is the version of this keyspace and of the values in it. In layouts
-// 1 and 2 no current claim is missing in spaceVoice; layout 1 holds the order alone in
-// spaceCurrent. Both are read, and replaced as voices speak again.
+// layoutVersion is the version of this keyspace and of the values in it, from before
+// the first release. In layouts 1 and 2 no current claim is missing in spaceVoice;
+// layout 1 holds the order alone in spaceCurrent. Both are read, and what is written
+// to them is of this one. A layout that a released version does not read has to wait
+// for a command format that it does not know: until then nodes may go back to it.
 const (
 	layoutVersion = 3
 	oldestLayout  = 1

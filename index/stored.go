@@ -92,6 +92,14 @@ func (s *storedClaim) encode() ([]byte, error) {
 	return append(b, record...), nil
 }
 
+// place reads the value of a claim's hash.
+func (d *DB) place(h assertion.Hash, raw []byte) (at seq, err error) {
+	if len(raw) != seqLen {
+		return at, d.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
+	}
+	return seq(raw), nil
+}
+
 // load reads a stored claim that must exist.
 func (d *DB) load(r pebble.Reader, s seq) (*storedClaim, error) {
 	raw, closer, err := r.Get(claimKey(s))

@@ -62,7 +62,7 @@ func (d *DB) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
 	if err != nil {
 		return nil, d.explain(err)
 	}
-	at, err := d.seek(it, hashKey(h))
+	raw, err := d.seek(it, hashKey(h))
 	if closed := it.Close(); closed != nil {
 		return nil, d.explain(closed)
 	}
@@ -72,13 +72,13 @@ func (d *DB) Signers(h assertion.Hash) ([]assertion.AgentID, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := d.get(d.db, key(spaceClaim, at))
+	at, err := d.place(h, raw)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := decodeStored(seq(at), raw)
+	stored, err := d.load(d.db, at)
 	if err != nil {
-		return nil, d.explain(err)
+		return nil, err
 	}
 	agents := make([]assertion.AgentID, len(stored.claim.Signatures))
 	for i := range agents {
@@ -123,10 +123,11 @@ func (v *View) Get(h assertion.Hash) (*assertion.Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(raw) != seqLen {
-		return nil, v.db.explain(fmt.Errorf("%w: claim %s has a sequence of %d bytes", ErrCorrupt, h, len(raw)))
+	at, err := v.db.place(h, raw)
+	if err != nil {
+		return nil, err
 	}
-	c, err := v.load(seq(raw))
+	c, err := v.load(at)
 	if err == nil && c == nil {
 		return nil, fmt.Errorf("%w at that time: %s", ErrNotFound, h)
 	}
