@@ -133,6 +133,7 @@ func allKilledAtOnce(t *testing.T, kind string) {
 	}
 	close(work)
 	wg.Wait()
+	c.WaitNodeKeys(c.Client(c.Nodes...)) // they are in the digest too
 	before := c.WaitEqual()
 	marks := map[*Node]int{}
 	for _, n := range c.Nodes {
