@@ -493,8 +493,12 @@ func (m *metering) connections() {
 	for range maxConnections - 1 {
 		m.do(busy())
 	}
-	m.shows(n, "stemedb_http_connections", maxConnections)
-	full := m.scrape(n)
+	var full Scrape
+	m.WaitFor("every place is taken", func() bool { // a scrape is refused while the one before has not ended
+		var err error
+		full, err = tryScrape(m.t.Context(), n)
+		return err == nil && full.Values["stemedb_http_connections"] == maxConnections
+	})
 	if got, most := full.Values[evicted]-before.Values[evicted], before.Values["stemedb_http_connections"]+idle; got < idle || got > most {
 		m.t.Errorf("%v connections were evicted, of %v idle ones with %d of this step", got, most, idle)
 	}
