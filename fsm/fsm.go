@@ -29,9 +29,10 @@ var ErrSkipped = errors.New("the entry was applied before this process started")
 type Options struct {
 	// FS is the file system; nil is the machine's.
 	FS vfs.FS
-	// CacheBytes and MemTableBytes are those of index.Options.
-	CacheBytes    int64
-	MemTableBytes uint64
+	// CacheBytes, MemTableBytes and FirstFlushBytes are those of index.Options.
+	CacheBytes      int64
+	MemTableBytes   uint64
+	FirstFlushBytes uint64
 	// Retain is how many snapshots are kept, 2 by default.
 	Retain int
 	// OnFatal, if not nil, is called once, with the error that made the FSM fail.
@@ -106,7 +107,7 @@ func Open(dir string, o Options) (*FSM, error) {
 	o = o.withDefaults()
 	f := &FSM{options: o, log: o.Logger.With("component", "fsm"), failed: make(chan struct{})}
 	f.databases = databases{fs: o.FS, dir: dir, onCorruption: f.corrupt, options: index.Options{
-		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, Logger: o.Logger,
+		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, FirstFlushBytes: o.FirstFlushBytes, Logger: o.Logger,
 	}}
 	db, err := f.databases.open()
 	if err != nil {

@@ -66,6 +66,7 @@ type writer struct {
 	head     *head       // as committed
 	elements *expander   // of claims
 	entries  *expander   // of the rest
+	written  uint64      // bytes committed since the index was opened
 }
 
 // NewBatch begins a batch. Only one may be open at a time, and it must be closed
@@ -174,6 +175,18 @@ func (b *Batch) Commit() error {
 	b.db.writer.head = b.head
 	b.db.head.Store(b.head)
 	b.db.commits.Add(1)
+	return b.db.flushFirst(b.blind.Len())
+}
+
+// flushFirst begins the flush of FirstFlushBytes.
+func (d *DB) flushFirst(written int) error {
+	before := d.writer.written
+	if d.writer.written += uint64(written); before >= d.options.FirstFlushBytes || d.writer.written < d.options.FirstFlushBytes {
+		return nil
+	}
+	if _, err := d.db.AsyncFlush(); err != nil {
+		return fmt.Errorf("flush the index: %w", d.explain(err))
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -41,6 +42,35 @@ func TestFlushAheadAtAPace(t *testing.T) {
 	}
 	if err := db.Checkpoint("copy"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The first flush comes once, when so much is written, and without that not
+// before a memtable is full.
+func TestTheFirstFlush(t *testing.T) {
+	for after, want := range map[uint64]int64{0: 0, 32 << 10: 1} {
+		db, err := Open("index", Options{FS: vfs.NewMem(), FirstFlushBytes: after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for written := 0; db.writer.written < 64<<10; written++ {
+			fill(t, db, written, 1, 1, plain)
+			for deadline := time.Now().Add(10 * time.Second); after > 0 && db.writer.written >= after && db.Metrics().Flush.Count == 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("no flush after %d bytes", db.writer.written)
+				}
+			}
+			if got := db.Metrics().Flush.Count; db.writer.written < after && got != 0 {
+				t.Fatalf("flushed after %d bytes, before %d", db.writer.written, after)
+			}
+		}
+		if err := db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := db.Metrics().Flush.Count; got != want+1 {
+			t.Errorf("%d flushes before the last with %d bytes, want %d", got-1, after, want)
+		}
 	}
 }
 

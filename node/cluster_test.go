@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stemedb/stemedb/assertion"
+	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/index"
 )
 
@@ -124,8 +125,9 @@ func (c *cluster) up() []*Node {
 	return up
 }
 
-// waitReady waits until every running node is ready and they agree on a leader
-// that has begun its term.
+// waitReady waits until every running node is ready, they agree on a leader that
+// has begun its term, and what comes to the log by itself after a start is there:
+// each node's key for receipts, and the newest command format.
 func (c *cluster) waitReady() {
 	c.t.Helper()
 	waitFor(c.t, func() bool {
@@ -136,6 +138,9 @@ func (c *cluster) waitReady() {
 		for _, n := range c.up() {
 			self, member := n.server(n.id)
 			if !n.Ready(c.t.Context()).Ready || n.Health().Leader != leader.id || !member || self.Suffrage != 0 {
+				return false
+			}
+			if registered, err := n.keyRegistered(); err != nil || !registered || n.fsm.Format() != fsm.FormatVersion {
 				return false
 			}
 		}
@@ -180,26 +185,32 @@ func (c *cluster) number(n *Node) int {
 	return -1
 }
 
-// waitEqual waits until every running node has applied the same index and
-// returns the digest that they must share.
+// waitEqual waits until every running node has applied the same index and knows of
+// no entry that is not committed, and returns the digest that they must share.
 func (c *cluster) waitEqual() assertion.Hash {
 	c.t.Helper()
+	type state struct {
+		index, count uint64
+		digest       assertion.Hash
+	}
+	var states []state
 	waitFor(c.t, func() bool {
-		first, _, _ := c.up()[0].fsm.Current()
+		states = states[:0]
 		for _, n := range c.up() {
-			if at, _, _ := n.fsm.Current(); at != first || n.raft.CommitIndex() != n.raft.LastIndex() {
+			at, digest, count := n.fsm.Current()
+			states = append(states, state{at, count, digest})
+			if at != states[0].index || n.raft.CommitIndex() != n.raft.LastIndex() {
 				return false
 			}
 		}
 		return true
 	})
-	_, digest, count := c.up()[0].fsm.Current()
-	for _, n := range c.up()[1:] {
-		if _, d, cnt := n.fsm.Current(); d != digest || cnt != count {
-			c.t.Fatalf("node %s holds %d claims with digest %s, the first node %d with %s", n.id, cnt, d, count, digest)
+	for i, s := range states {
+		if s != states[0] {
+			c.t.Fatalf("node %s holds %d claims with digest %s, the first node %d with %s", c.up()[i].id, s.count, s.digest, states[0].count, states[0].digest)
 		}
 	}
-	return digest
+	return states[0].digest
 }
 
 func freePorts(t testing.TB, count int) []int {

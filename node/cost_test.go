@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stemedb/stemedb/assertion"
-	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/internal/costs"
 )
 
@@ -24,11 +23,6 @@ const syncsPerCommit = 2
 func countedNode(t *testing.T) *Node {
 	t.Helper()
 	n := startCluster(t, 1, func(_ int, c *Config) { c.TrustInterval = time.Hour }).leader()
-	own := &assertion.NodeKey{NodeID: n.id, Key: assertion.AgentOf(n.key)}
-	waitFor(t, func() bool {
-		registered, err := n.keyRegistered(own)
-		return err == nil && registered && n.fsm.Format() == fsm.FormatVersion
-	})
 	return n
 }
 

@@ -42,6 +42,15 @@ func (n *Node) diskTurned(trouble error) {
 	n.leaderWatch.notify()
 }
 
+// diskLowTurned tells the log what the node's metrics and answers tell too.
+func (n *Node) diskLowTurned(low bool, free uint64) {
+	if low {
+		n.log.Warn("little space is free on the disk of the data directory: make space, or writes will be refused", "free", free, "min_free_disk", n.cfg.MinFreeDisk)
+	} else {
+		n.log.Info("enough space is free again on the disk of the data directory", "free", free)
+	}
+}
+
 // DiskTrouble wraps ErrDisk while the disk of the data directory hangs or fails,
 // and ErrDiskSpace while less than MinFreeDisk is free on it; else nil.
 func (n *Node) DiskTrouble() error {

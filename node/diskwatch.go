@@ -54,8 +54,10 @@ type diskWatch struct {
 	// space is what may still be written, and the size of the file system.
 	space func() (free, size uint64, err error)
 	// turned is called when trouble begins, with its reason, and with nil when it
-	// has ended.
-	turned func(trouble error)
+	// has ended; lowTurned when little space begins to be free, and when more is
+	// again.
+	turned    func(trouble error)
+	lowTurned func(low bool, free uint64)
 
 	turning sync.Mutex // held while check decides and tells
 	ended   chan struct{}
@@ -90,6 +92,7 @@ func newDiskWatch(cfg *Config, now func() time.Time) *diskWatch {
 		probe: func(bytes int) error { return probeDisk(cfg.probePath(), bytes) },
 		space: func() (free, size uint64, err error) { return diskSpace(cfg.DataDir) },
 		ended: make(chan struct{}), probes: newBroadcast(), writes: map[*diskWrite]struct{}{},
+		lowTurned: func(bool, uint64) {},
 	}
 	w.well, w.fall = context.WithCancelCause(context.Background())
 	if cfg.probeDisk != nil {
@@ -244,6 +247,7 @@ func (w *diskWatch) probeOnce() {
 	free, size, unknown := w.space()
 
 	w.mu.Lock()
+	before := w.low
 	if w.probeErr = nil; err != nil {
 		w.probeErr = failure(op, err)
 	} else {
@@ -253,7 +257,11 @@ func (w *diskWatch) probeOnce() {
 		w.free, w.size = free, size
 		w.low = free < w.minFree || w.low && free < w.minFree+w.minFree/lowEnds
 	}
+	low := w.low
 	w.mu.Unlock()
+	if low != before {
+		w.lowTurned(low, free)
+	}
 	if err == nil {
 		w.probes.notify()
 	}

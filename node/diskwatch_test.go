@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -185,6 +186,8 @@ func TestARefusedWriteIsRepeatedUntilThereIsSpace(t *testing.T) {
 
 func TestLittleSpaceEndsWithAQuarterMore(t *testing.T) {
 	f := newFakeDisk(time.Second, 1000)
+	var told []string
+	f.lowTurned = func(low bool, free uint64) { told = append(told, fmt.Sprint(low, free)) }
 	for _, tc := range []struct {
 		left uint64
 		low  bool
@@ -195,6 +198,9 @@ func TestLittleSpaceEndsWithAQuarterMore(t *testing.T) {
 		if v.low != tc.low || v.free != tc.left || (v.state() == gossip.DiskLow) != tc.low {
 			t.Errorf("%d bytes are left: low is %v, state %d", v.free, v.low, v.state())
 		}
+	}
+	if want := []string{"true 999", "false 1250", "true 0"}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 	f.space = func() (uint64, uint64, error) { return 0, 0, errors.ErrUnsupported }
 	f.left = 0

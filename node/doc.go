@@ -50,9 +50,11 @@
 //     reached). Every other failure of a proposal is ErrOutcomeUnknown; the
 //     caller may repeat it, since claims are identified by their content.
 //   - A read index is taken in this order: the leader's own entry of this term
-//     has been applied; commit index; leadership confirmed by a quorum; still the
-//     same term; local apply has reached the index. Any other order can serve
-//     a stale read.
+//     has been applied; commit index; a majority seen in this term after the read
+//     began (leadershipCheck); still the same term here; local apply has
+//     reached the index. Any other order can serve a stale read. A follower's own
+//     term, which it takes after the read began and sends with its question,
+//     counts as seen.
 //   - Every raft future is awaited together with a context, since it may never
 //     resolve while there is no quorum.
 //   - A disk that hangs does not cause a failover by itself (hashicorp/raft issue
@@ -63,6 +65,11 @@
 //     proposed; what was under way ends with ErrOutcomeUnknown.
 //   - The first failure of the FSM stops the node: diverging is worse than
 //     stopping.
+//
+// # Hazards of hashicorp/raft designed around in the transport
+//
+// A replication that is told of a failure may wait for ever (hashicorp/raft issue
+// 612): transport.RaftTransport bounds its pipeline's calls.
 //
 // # Hazards of hashicorp/raft designed around without a test
 //

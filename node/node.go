@@ -51,6 +51,7 @@ type Node struct {
 
 	batcher     *batcher
 	reads       *readIndexer
+	confirmer   *leadershipCheck
 	leadership  chan bool // from raft: this node gained or lost leadership
 	leaderWatch *broadcast
 	appliedTerm atomic.Uint64 // newest term that this node leads or led and whose first entry it applied
@@ -136,8 +137,9 @@ func (n *Node) open() (err error) {
 	if n.key, err = signingKey(cfg); err != nil {
 		return err
 	}
+	memTable, firstFlush := staggered(cfg.MemTableBytes, n.id)
 	n.fsm, err = fsm.Open(cfg.statePath(), fsm.Options{
-		Logger: n.log, CacheBytes: cfg.CacheBytes, MemTableBytes: staggered(cfg.MemTableBytes, n.id), OnFatal: n.fail,
+		Logger: n.log, CacheBytes: cfg.CacheBytes, MemTableBytes: memTable, FirstFlushBytes: firstFlush, OnFatal: n.fail,
 	})
 	if err != nil {
 		return fmt.Errorf("open the state in %s: %w", cfg.statePath(), err)
@@ -149,7 +151,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.disk = newDiskWatch(cfg, time.Now)
-	n.disk.turned = n.diskTurned
+	n.disk.turned, n.disk.lowTurned = n.diskTurned, n.diskLowTurned
 	n.logs.watch = n.disk
 	n.transport, err = transport.Listen(transport.Config{Addr: cfg.ClusterAddr, Advertise: cfg.AdvertiseHost, TLS: cfg.TLS, ClusterID: n.ClusterID, Logger: n.log})
 	if err != nil {
@@ -164,6 +166,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.reads = &readIndexer{round: n.fetchReadIndex}
+	n.confirmer = n.newLeadershipCheck()
 	n.batcher = newBatcher(cfg.MaxQueuedClaims, n.commitGroup)
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(n); err != nil {
@@ -262,12 +265,14 @@ func (n *Node) meta() gossip.Meta {
 	}
 }
 
-// staggered is up to a quarter less, by the node's name. Nodes apply the same log:
-// with memtables of one size all of them would flush at the same entry, and writes
-// would find no majority without a node that does.
-func staggered(memTableBytes uint64, id string) uint64 {
+// staggered is the size of a node's memtables, up to a quarter less by its name,
+// and after how much is written it flushes first, between a quarter of what is
+// set and three quarters. Nodes apply the same log: with the same of both all of
+// them would flush at the same entry, and writes would find no majority without a
+// node that does.
+func staggered(memTableBytes uint64, id string) (size, firstFlush uint64) {
 	name := sha256.Sum256([]byte(id))
-	return memTableBytes - memTableBytes/4*uint64(name[0])/256
+	return memTableBytes - memTableBytes/4*uint64(name[0])/256, memTableBytes/4 + memTableBytes/2*uint64(name[1])/256
 }
 
 // ID is the node's name.

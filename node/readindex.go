@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -141,7 +142,7 @@ func (n *Node) tryReadIndex(ctx context.Context) (uint64, error) {
 	}
 	ctx, done := n.whileLeads(ctx, id)
 	defer done()
-	request := transport.ReadIndexRequest{ClusterID: n.ClusterID()}
+	request := transport.ReadIndexRequest{ClusterID: n.ClusterID(), NodeID: n.id, Term: n.raft.CurrentTerm()}
 	if parent, ok := tracing.Sampled(ctx); ok {
 		request.TraceParent = tracing.Parent(parent)
 	}
@@ -154,7 +155,7 @@ func (n *Node) tryReadIndex(ctx context.Context) (uint64, error) {
 
 // leaderReadIndex follows the order that makes a read index safe: an entry of
 // this term has been applied here (so the commit index is of this term), then
-// the commit index, then a quorum confirms the leadership, still in the same
+// the commit index, then a majority confirms the leadership, still in the same
 // term.
 func (n *Node) leaderReadIndex(ctx context.Context) (uint64, error) {
 	term, err := n.waitTermApplied(ctx)
@@ -162,13 +163,29 @@ func (n *Node) leaderReadIndex(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	index := n.raft.CommitIndex()
-	if err := await(ctx, n.raft.VerifyLeader()); err != nil {
+	if err := n.confirmer.confirm(ctx, term, raft.ServerID(n.id), n.servers()); err != nil {
 		return 0, fmt.Errorf("confirm the leadership: %w", err)
 	}
 	if now := n.raft.CurrentTerm(); now != term {
 		return 0, fmt.Errorf("%w: the term changed from %d to %d", raft.ErrLeadershipLost, term, now)
 	}
 	return index, nil
+}
+
+// witnessedReadIndex is the read index for a voter whose request confirms the
+// leadership (see leadershipCheck): it was in this leader's term after its reads
+// began, and the two are a majority. It reports false if that is not so, and a
+// round is needed.
+func (n *Node) witnessedReadIndex(witness raft.ServerID, term uint64) (uint64, bool) {
+	if n.raft.State() != raft.Leader || n.appliedTerm.Load() != term || n.disk.err() != nil {
+		return 0, false
+	}
+	index := n.raft.CommitIndex()
+	others, missing := confirming(n.servers(), raft.ServerID(n.id))
+	if missing > 1 || !slices.ContainsFunc(others, func(s raft.Server) bool { return s.ID == witness }) {
+		return 0, false
+	}
+	return index, n.raft.CurrentTerm() == term
 }
 
 // waitTermApplied waits until this node, as leader, has applied its own first

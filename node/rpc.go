@@ -83,12 +83,28 @@ func (h rpcHandler) ReadIndex(ctx context.Context, req transport.ReadIndexReques
 	if parents := served.contexts(); len(parents) > 0 {
 		ctx = trace.ContextWithSpanContext(ctx, parents[0])
 	}
-	at, err := n.reads.wait(ctx)
+	at, witnessed := n.witnessedReadIndex(raft.ServerID(req.NodeID), req.Term)
+	var err error
+	if !witnessed {
+		at, err = n.reads.wait(ctx)
+	}
 	served.end(err)
 	if err != nil {
 		return transport.ReadIndexResponse{}, wireError(err)
 	}
 	return transport.ReadIndexResponse{Index: at}, nil
+}
+
+// Term implements transport.Handler.
+func (h rpcHandler) Term(_ context.Context, req transport.TermRequest) (transport.TermResponse, error) {
+	n := h.n
+	if err := n.sameCluster(req.ClusterID); err != nil {
+		return transport.TermResponse{}, err
+	}
+	if req.NodeID != n.id {
+		return transport.TermResponse{}, fmt.Errorf("%w: this is node %s, not %s", transport.ErrRefused, n.id, req.NodeID)
+	}
+	return transport.TermResponse{Term: n.raft.CurrentTerm()}, nil
 }
 
 // Join implements transport.Handler: a newcomer becomes a non-voter; a node at a

@@ -48,9 +48,9 @@ func (n *Node) Sign(message []byte) (key assertion.AgentID, signature assertion.
 
 // registerKey writes the node's public key to the log, unless it is there.
 func (n *Node) registerKey() {
-	own := &assertion.NodeKey{NodeID: n.id, Key: assertion.AgentOf(n.key)}
+	own := n.nodeKey()
 	for pause := routeRetry; ; pause = min(2*pause, time.Second) {
-		registered, err := n.keyRegistered(own)
+		registered, err := n.keyRegistered()
 		if err == nil && registered {
 			return
 		}
@@ -74,14 +74,20 @@ func (n *Node) registerKey() {
 	}
 }
 
-func (n *Node) keyRegistered(own *assertion.NodeKey) (bool, error) {
+// nodeKey is the entry that registers the node's key.
+func (n *Node) nodeKey() *assertion.NodeKey {
+	return &assertion.NodeKey{NodeID: n.id, Key: assertion.AgentOf(n.key)}
+}
+
+// keyRegistered reports whether the node's key is the newest of its name in the log.
+func (n *Node) keyRegistered() (bool, error) {
 	view, err := n.fsm.View()
 	if err != nil {
 		return false, err
 	}
 	defer view.Close()
 	keys, err := view.NodeKeys()
-	registered := false
+	own, registered := n.nodeKey(), false
 	for _, k := range keys {
 		if k.Entry.NodeID == own.NodeID { // the newest of a node comes last
 			registered = *k.Entry == *own

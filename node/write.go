@@ -203,14 +203,20 @@ func (n *Node) propose(ctx context.Context, command []byte) (*fsm.Response, erro
 	return response, err
 }
 
+// timeLeft is how long raft may take to accept a command; 0 is as long as it
+// likes.
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline), time.Millisecond)
+}
+
 // append is propose; applied tells when the FSM worked on the entry, if that is
 // measured (see stateMachine).
 func (n *Node) append(ctx context.Context, command []byte) (response *fsm.Response, applied interval, err error) {
-	var patience time.Duration
-	if deadline, ok := ctx.Deadline(); ok {
-		patience = max(time.Until(deadline), time.Millisecond)
-	}
-	future := n.raft.Apply(command, patience)
+	future := n.raft.Apply(command, timeLeft(ctx))
 	if err := await(ctx, future); err != nil {
 		return nil, applied, proposalError(err)
 	}

@@ -60,6 +60,11 @@ func (c *Client) ReadIndex(ctx context.Context, addr string, req ReadIndexReques
 	return call[ReadIndexResponse](ctx, c, addr, methodReadIndex, &req)
 }
 
+// Term asks the node at addr for its raft term.
+func (c *Client) Term(ctx context.Context, addr string, req TermRequest) (TermResponse, error) {
+	return call[TermResponse](ctx, c, addr, methodTerm, &req)
+}
+
 // Join asks the leader at addr to make a node a member.
 func (c *Client) Join(ctx context.Context, addr string, req JoinRequest) (JoinResponse, error) {
 	return call[JoinResponse](ctx, c, addr, methodJoin, &req)

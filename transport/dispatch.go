@@ -29,6 +29,8 @@ func (t *Transport) dispatch(ctx context.Context, method uint8, body []byte) (*b
 		return answer(ctx, t.codec, body, h.Grant)
 	case methodMember:
 		return answer(ctx, t.codec, body, h.Member)
+	case methodTerm:
+		return answer(ctx, t.codec, body, h.Term)
 	default:
 		return nil, &RemoteError{Code: CodeUnknownMethod, Message: fmt.Sprintf("this node does not know method %d: upgrade it", method)}
 	}

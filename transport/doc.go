@@ -1,6 +1,6 @@
 // Package transport carries everything that the nodes of a cluster say to each
 // other except gossip: the raft stream and the node-to-node calls (hello,
-// forwarded writes, read index, join, bootstrap promise), over one TCP port.
+// forwarded writes, read index, term, join, bootstrap promise), over one TCP port.
 //
 // # What it owns
 //

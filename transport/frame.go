@@ -28,6 +28,7 @@ const (
 	methodJoin      uint8 = 4
 	methodGrant     uint8 = 5
 	methodMember    uint8 = 6
+	methodTerm      uint8 = 7
 )
 
 // The code of a response is its status.

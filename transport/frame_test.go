@@ -112,8 +112,12 @@ func FuzzForwardRequest(f *testing.F) {
 func FuzzForwardResponse(f *testing.F) {
 	fuzzMessage(f, packResults(ForwardResponse{Index: 1, Results: []ForwardResult{{Outcome: 2}}}))
 }
-func FuzzReadIndexRequest(f *testing.F)  { fuzzMessage(f, ReadIndexRequest{ClusterID: "a"}) }
-func FuzzReadIndexResponse(f *testing.F) { fuzzMessage(f, ReadIndexResponse{Term: 1, Index: 2}) }
+func FuzzReadIndexRequest(f *testing.F) {
+	fuzzMessage(f, ReadIndexRequest{ClusterID: "a", NodeID: "b", Term: 3})
+}
+func FuzzReadIndexResponse(f *testing.F) { fuzzMessage(f, ReadIndexResponse{Index: 2}) }
+func FuzzTermRequest(f *testing.F)       { fuzzMessage(f, TermRequest{ClusterID: "a", NodeID: "b"}) }
+func FuzzTermResponse(f *testing.F)      { fuzzMessage(f, TermResponse{Term: 1}) }
 func FuzzJoinRequest(f *testing.F) {
 	fuzzMessage(f, JoinRequest{NodeID: "a", ClusterAddr: "h:1", CommandFormat: 9})
 }

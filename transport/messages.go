@@ -27,6 +27,8 @@ type Handler interface {
 	// one node at that node; idempotent. A refusal with a reason is an answer, not
 	// an error.
 	Member(ctx context.Context, req MemberRequest) (MemberResponse, error)
+	// Term returns the raft term that this node has entered by now.
+	Term(ctx context.Context, req TermRequest) (TermResponse, error)
 	// Grant promises this node to one proposer of a new cluster.
 	Grant(ctx context.Context, req GrantRequest) (GrantResponse, error)
 }
@@ -99,12 +101,27 @@ type ForwardResult struct {
 type ReadIndexRequest struct {
 	ClusterID   string `cbor:"1,keyasint,omitempty"`
 	TraceParent string `cbor:"2,keyasint,omitempty"` // as that of a Caller
+	// NodeID is the asking node, and Term the raft term that it was in after the
+	// reads began for which it asks. A node that does not say so has 0.
+	NodeID string `cbor:"3,keyasint,omitempty"`
+	Term   uint64 `cbor:"4,keyasint,omitempty"`
 }
 
-// ReadIndexResponse is a read index, and the term of the leader that gave it.
+// ReadIndexResponse is a read index. The key 1 was reserved for a term; it stays
+// unused.
 type ReadIndexResponse struct {
-	Term  uint64 `cbor:"1,keyasint,omitempty"`
 	Index uint64 `cbor:"2,keyasint,omitempty"`
+}
+
+// TermRequest asks a node of a cluster, and no other at its address, for its term.
+type TermRequest struct {
+	ClusterID string `cbor:"1,keyasint,omitempty"`
+	NodeID    string `cbor:"2,keyasint,omitempty"`
+}
+
+// TermResponse is the raft term that the node was in when it answered.
+type TermResponse struct {
+	Term uint64 `cbor:"1,keyasint,omitempty"`
 }
 
 // JoinRequest asks the leader to make a node a member at an address. A newcomer

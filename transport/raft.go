@@ -17,6 +17,10 @@ import (
 // with the size for snapshots.
 const raftTimeout = 5 * time.Second
 
+// pipelinePatience bounds the sending of a message to a peer, and the wait until
+// it may be sent one more than are under way.
+const pipelinePatience = 2 * time.Second
+
 // raftPool is how many idle connections raft keeps to each peer.
 const raftPool = 3
 
@@ -24,6 +28,8 @@ const raftPool = 3
 // keeps raft.WithPreVote and the other optional interfaces.
 type RaftTransport struct {
 	*raft.NetworkTransport
+
+	patience time.Duration // of a pipeline's calls
 }
 
 var (
@@ -35,9 +41,39 @@ var (
 // RaftTransport makes raft's transport; call it once. Close it after raft has
 // shut down and before the Transport.
 func (t *Transport) RaftTransport(logger hclog.Logger) *RaftTransport {
-	return &RaftTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return &RaftTransport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: t.raft, MaxPool: raftPool, Timeout: raftTimeout, Logger: logger,
-	})}
+	}), patience: pipelinePatience}
+}
+
+// AppendEntriesPipeline implements raft.Transport: a pipeline of which a call waits
+// longer than pipelinePatience ends. raft stops reading answers after the first
+// that is no success, and may send again before it notices (hashicorp/raft issue
+// 612). With the embedded pipeline that waits until somebody reads, which is for
+// ever: the peer is sent no entry any more, while heartbeats keep it quiet, and
+// raft does not shut down.
+func (r *RaftTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := r.NetworkTransport.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	return boundedPipeline{p, r.patience}, nil
+}
+
+// boundedPipeline ends a pipeline of which a call waits longer than patience. That
+// of a peer that is only slow ends too: raft then sends it one message at a time
+// until it answers. raft takes the end of a pipeline for a sign of the peer, as it
+// does with the embedded one: it counts for the leader's lease once more.
+type boundedPipeline struct {
+	raft.AppendPipeline
+
+	patience time.Duration
+}
+
+func (p boundedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	stuck := time.AfterFunc(p.patience, func() { _ = p.Close() }) // it never fails
+	defer stuck.Stop()
+	return p.AppendPipeline.AppendEntries(args, resp)
 }
 
 // Close implements raft.WithClose: unlike the embedded one it also closes the

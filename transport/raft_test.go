@@ -2,12 +2,15 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -97,6 +100,91 @@ func TestRaftRunsOverThePortBesideCalls(t *testing.T) {
 		})
 	}
 }
+
+// raft may send on a pipeline once more after it has stopped reading answers.
+func TestAPipelineThatNobodyReadsEnds(t *testing.T) {
+	server, client := listen(t, Config{}, nil), listen(t, Config{}, nil)
+	peer, network := server.RaftTransport(hclog.NewNullLogger()), client.RaftTransport(hclog.NewNullLogger())
+	network.patience = 100 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	var answering sync.WaitGroup
+	answering.Go(func() {
+		for {
+			select {
+			case rpc := <-peer.Consumer():
+				rpc.Respond(&raft.AppendEntriesResponse{Success: true}, nil)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		answering.Wait()
+		network.Close()
+		peer.Close()
+	})
+	open := func() raft.AppendPipeline {
+		pipeline, err := network.AppendEntriesPipeline("n1", raft.ServerAddress(server.Addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { pipeline.Close() })
+		return pipeline
+	}
+	send := func(p raft.AppendPipeline) error {
+		_, err := p.AppendEntries(&raft.AppendEntriesRequest{}, new(raft.AppendEntriesResponse))
+		return err
+	}
+	unread := open()
+	sent, err := 0, error(nil)
+	for ; err == nil && sent < 100; sent++ {
+		err = send(unread)
+	}
+	if !errors.Is(err, raft.ErrPipelineShutdown) || sent < 2 {
+		t.Errorf("call %d without a reader: %v, want %v after the first", sent, err, raft.ErrPipelineShutdown)
+	}
+	network.patience = 10 * time.Second // one whose answers are read goes on
+	read := open()
+	for range 100 {
+		if err := send(read); err != nil {
+			t.Fatal(err)
+		}
+		if answer := <-read.Consumer(); !answer.Response().Success {
+			t.Fatal("no success")
+		}
+	}
+}
+
+// The timer of a call ends with the call.
+func TestAPipelineOutlivesItsCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &quickPipeline{}
+		pipeline := boundedPipeline{inner, time.Second}
+		for range 3 {
+			if _, err := pipeline.AppendEntries(nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if inner.closed {
+			t.Error("a call that had returned ended the pipeline")
+		}
+	})
+}
+
+// quickPipeline is one whose calls return at once.
+type quickPipeline struct {
+	raft.AppendPipeline
+
+	closed bool
+}
+
+func (*quickPipeline) AppendEntries(*raft.AppendEntriesRequest, *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	return nil, nil
+}
+
+func (p *quickPipeline) Close() error { p.closed = true; return nil }
 
 // withoutPreVote is what a transport looks like that wraps raft's without
 // embedding it.

@@ -28,6 +28,7 @@ type node struct {
 	hello     func(context.Context, HelloRequest) (HelloResponse, error)
 	forward   func(context.Context, ForwardRequest) (ForwardResponse, error)
 	readIndex func(context.Context, ReadIndexRequest) (ReadIndexResponse, error)
+	term      func(context.Context, TermRequest) (TermResponse, error)
 	join      func(context.Context, JoinRequest) (JoinResponse, error)
 	grant     func(context.Context, GrantRequest) (GrantResponse, error)
 	member    func(context.Context, MemberRequest) (MemberResponse, error)
@@ -49,6 +50,9 @@ func (n *node) Forward(ctx context.Context, q ForwardRequest) (ForwardResponse, 
 }
 func (n *node) ReadIndex(ctx context.Context, q ReadIndexRequest) (ReadIndexResponse, error) {
 	return serve(ctx, q, n.readIndex)
+}
+func (n *node) Term(ctx context.Context, q TermRequest) (TermResponse, error) {
+	return serve(ctx, q, n.term)
 }
 func (n *node) Join(ctx context.Context, q JoinRequest) (JoinResponse, error) {
 	return serve(ctx, q, n.join)
@@ -108,7 +112,11 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 		forward: func(_ context.Context, q ForwardRequest) (ForwardResponse, error) { keep(q); return forwarded, nil },
 		readIndex: func(_ context.Context, q ReadIndexRequest) (ReadIndexResponse, error) {
 			keep(q)
-			return ReadIndexResponse{Term: 3, Index: 9}, nil
+			return ReadIndexResponse{Index: 9}, nil
+		},
+		term: func(_ context.Context, q TermRequest) (TermResponse, error) {
+			keep(q)
+			return TermResponse{Term: 3}, nil
 		},
 		join: func(_ context.Context, q JoinRequest) (JoinResponse, error) {
 			keep(q)
@@ -124,12 +132,13 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 	sent := []any{
 		HelloRequest{NodeID: "a", ClusterID: "c1"},
 		ForwardRequest{ClusterID: "c1", Callers: []Caller{{"r1", "agent", "1.2.3.4:5", ""}, {}}, Records: [][]byte{{1, 2, 3}, bytes.Repeat([]byte{7}, 100_000)}},
-		ReadIndexRequest{ClusterID: "c1"},
+		ReadIndexRequest{ClusterID: "c1", NodeID: "a", Term: 3},
+		TermRequest{ClusterID: "c1", NodeID: "b"},
 		JoinRequest{NodeID: "a", ClusterAddr: "h:9", ClusterID: "c1", CommandFormat: 2},
 		GrantRequest{Proposer: "a", Member: "b"},
 		MemberRequest{ClusterID: "c1", Action: ActionRemove, NodeID: "b", ClusterAddr: "h:9", Force: true, RequestID: "r"},
 	}
-	want := []any{hello, forwarded, ReadIndexResponse{Term: 3, Index: 9}, JoinResponse{ClusterID: "c1", Index: 12}, GrantResponse{}, judged}
+	want := []any{hello, forwarded, ReadIndexResponse{Index: 9}, TermResponse{Term: 3}, JoinResponse{ClusterID: "c1", Index: 12}, GrantResponse{}, judged}
 	for i := range sent {
 		var answer any
 		var err error
@@ -140,6 +149,8 @@ func TestEveryMethodCarriesItsMessages(t *testing.T) {
 			answer, err = client.Forward(ctx, server.Addr(), req)
 		case ReadIndexRequest:
 			answer, err = client.ReadIndex(ctx, server.Addr(), req)
+		case TermRequest:
+			answer, err = client.Term(ctx, server.Addr(), req)
 		case JoinRequest:
 			answer, err = client.Join(ctx, server.Addr(), req)
 		case GrantRequest:
