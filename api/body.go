@@ -47,7 +47,6 @@ func readBody(c echo.Context, limit int64) (_ []byte, err error) {
 	var read int64
 	r := c.Request()
 	if r.ContentLength > limit {
-		c.Response().Header()["Connection"] = []string{"close"} // rather than read it all
 		return nil, tooLarge(limit)
 	}
 	defer func() { c.Set(bodyLenKey, read) }()

@@ -154,8 +154,9 @@ func TestLargeRequestsAreRefusedEarly(t *testing.T) {
 		"ten thousand headers":             {"GET /livez HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: b\r\n", 10_000) + "\r\n", http.StatusRequestHeaderFieldsTooLarge},
 		"a path of 64 KiB":                 {"GET /" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", http.StatusRequestHeaderFieldsTooLarge},
 		"a body that is announced":         {post + "Content-Length: 99999999999\r\n\r\n", http.StatusRequestEntityTooLarge}, // none of it is sent
-		"a body that is asked for first":   {post + "Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n", http.StatusRequestEntityTooLarge},
-		"a body that is not announced":     {post + "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + strings.Repeat("x", 0x200000) + "\r\n", http.StatusRequestEntityTooLarge},
+		"a body that is asked for first":   {post + "Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n", http.StatusRequestEntityTooLarge},
+		"a body that is not announced":     {post + "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + strings.Repeat("x", 0x200000) + "\r\n0\r\n\r\n", http.StatusRequestEntityTooLarge},
+		"a body that stops":                {post + "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + strings.Repeat("x", 0x200000) + "\r\n", http.StatusRequestEntityTooLarge},
 		"two lengths":                      {post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", http.StatusBadRequest},
 		"a length and chunks":              {post + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", http.StatusBadRequest},
 		"a negative length":                {post + "Content-Length: -1\r\n\r\n", http.StatusBadRequest},
@@ -175,6 +176,79 @@ func TestLargeRequestsAreRefusedEarly(t *testing.T) {
 			}
 		})
 	}
+	if count, _ := f.store.state(); count != 0 {
+		t.Errorf("%d claims were stored", count)
+	}
+}
+
+// Many clients read nothing before they have sent everything. They see why they are
+// refused, unless their body is so large that it is cut.
+func TestBodiesThatAreSentBeforeTheAnswerIsRead(t *testing.T) {
+	f := newFixture(t)
+	address := f.listening(nil)
+	const size = 20 << 20
+	body := strings.Repeat("x", size)
+	head := func(path, more string) string {
+		return "POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + more + "\r\n"
+	}
+	announced := fmt.Sprintf("Content-Length: %d\r\n", size)
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", size, body)
+	for name, tc := range map[string]struct {
+		say  string
+		want int
+	}{
+		"announced":                      {head("/v1/assert", announced) + body, http.StatusRequestEntityTooLarge},
+		"announced, to be closed":        {head("/v1/assert", announced+"Connection: close\r\n") + body, http.StatusRequestEntityTooLarge},
+		"not announced":                  {head("/v1/assert", "Transfer-Encoding: chunked\r\n") + chunk + "0\r\n\r\n", http.StatusRequestEntityTooLarge},
+		"of another type":                {head("/v1/assert", announced+"Content-Encoding: gzip\r\n") + body, http.StatusUnsupportedMediaType},
+		"to a path that nobody serves":   {head("/v1/asert", announced) + body, http.StatusNotFound},
+		"with a method that it does not": {strings.Replace(head("/v1/assert", announced), "POST", "PUT", 1) + body, http.StatusMethodNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp := answerOn(t, dial(t, address, tc.say))
+			if resp == nil || resp.StatusCode != tc.want {
+				t.Errorf("the answer is %v, want %d", resp, tc.want)
+			}
+		})
+	}
+	t.Run("after the server has said to go on", func(t *testing.T) {
+		conn := dial(t, address, head("/v1/assert", "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"))
+		answers := bufio.NewReader(conn)
+		if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		if _, err := io.WriteString(conn, chunk+"0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(answers); err != nil || !strings.Contains(string(rest), " 413 ") {
+			t.Errorf("the answer is %q, %v", rest, err)
+		}
+	})
+	t.Run("on a connection that goes on", func(t *testing.T) {
+		get := "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+		answers := bufio.NewReader(dial(t, address, head("/v1/asert", announced)+body+get+head("/v1/asert", "Transfer-Encoding: chunked\r\n")+chunk+"0\r\n\r\n"+get))
+		for i, want := range []int{http.StatusNotFound, http.StatusOK, http.StatusNotFound, http.StatusOK} {
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatalf("answer %d: %v", i, err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != want {
+				t.Errorf("answer %d has status %d (%v), want %d", i, resp.StatusCode, err, want)
+			}
+		}
+	})
+	t.Run("without end", func(t *testing.T) {
+		conn := dial(t, address, head("/v1/assert", "Transfer-Encoding: chunked\r\n"))
+		var err error
+		sent := 0
+		for ; err == nil && sent < 1<<30; sent += size {
+			_, err = io.WriteString(conn, chunk)
+		}
+		var timeout net.Error
+		if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("the server has let the client send %d bytes (%v)", sent, err)
+		}
+	})
 	if count, _ := f.store.state(); count != 0 {
 		t.Errorf("%d claims were stored", count)
 	}
@@ -231,7 +305,7 @@ func TestDeepAndUnknownJSONIsRefused(t *testing.T) {
 func TestIdleConnectionsDoNotKeepOthersOut(t *testing.T) {
 	const most = 8
 	f := newFixture(t, func(c *api.Config) { c.MaxConnections = most })
-	address := f.listening(nil)
+	address := f.listening(func(s *http.Server) { s.ReadHeaderTimeout = patience }) // or those that are held would end meanwhile
 	get := "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 	var held []net.Conn
 	for i := range 5 * most {
@@ -262,9 +336,12 @@ func TestIdleConnectionsDoNotKeepOthersOut(t *testing.T) {
 	if n, err := io.Copy(io.Discard, held[0]); n > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the connection that waited longest is still open: %v", err)
 	}
-	if resp := answerOn(t, dial(t, address, get)); resp == nil || resp.StatusCode != http.StatusOK {
+	once := "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+	if resp := answerOn(t, dial(t, address, once)); resp == nil || resp.StatusCode != http.StatusOK {
 		t.Error("a newcomer is not served")
 	}
+	// Its request counts as under way until the server's goroutine has gone on.
+	eventually(t, "the newcomer has gone", func() bool { return f.metric("stemedb_http_connections") == most-1 })
 
 	// Watches are requests under way.
 	watching := make([]*http.Response, most)

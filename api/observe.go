@@ -37,10 +37,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		code := ""
 		span := s.startTrace(c, id)
-		if err := s.guard(c, next); err != nil {
+		err := s.guard(c, next)
+		took := time.Since(start) // without the wait for a refused body
+		if err != nil {
 			code = s.fail(c, err)
 		}
-		s.account(c, id, code, time.Since(start))
+		s.account(c, id, code, took)
 		endTrace(span, response.Status, code)
 		return nil
 	}

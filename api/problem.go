@@ -125,6 +125,7 @@ func (s *Server) fail(c echo.Context, err error) string {
 	if after := cmp.Or(fault.retryAfter, s.kinds[problem.Code].retryAfter); after > 0 {
 		c.Response().Header()["Retry-After"] = []string{strconv.Itoa(after)}
 	}
+	s.linger(c, problem.Code)
 	if err := s.answer(c, problem.Status, v1.MediaProblem, problem); err != nil {
 		s.config.Logger.ErrorContext(c.Request().Context(), "a problem could not be encoded", "request_id", problem.RequestID, "error", err)
 	}

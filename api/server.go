@@ -52,10 +52,12 @@ type Server struct {
 	scans    chan struct{}
 	exports  chan struct{} // holds one for each that runs
 	watches  chan struct{}
-	scores   atomic.Pointer[computed[trust.Scores]]
-	model    atomic.Pointer[computed[truth.Model]]
-	audit    atomic.Pointer[auditlog.Log]
-	gate     gate
+	// lingering holds one for each refused request of which the body is read on.
+	lingering chan struct{}
+	scores    atomic.Pointer[computed[trust.Scores]]
+	model     atomic.Pointer[computed[truth.Model]]
+	audit     atomic.Pointer[auditlog.Log]
+	gate      gate
 
 	connections *connections
 
@@ -79,7 +81,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, tracer: tracing.OrNone(config.Tracer), scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches), exports: make(chan struct{}, exportSlots)}
+	s := &Server{config: config, echo: echo.New(), kinds: byCode(), routes: routes(), patterns: map[string]struct{}{}, tracer: tracing.OrNone(config.Tracer), scans: make(chan struct{}, scanSlots), watches: make(chan struct{}, maxWatches), lingering: make(chan struct{}, lingerSlots), exports: make(chan struct{}, exportSlots)}
 	s.gate.table = auth.NewTable()
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.attached.Store(&attachment{node: config.NodeID})
