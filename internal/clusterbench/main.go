@@ -5,12 +5,13 @@
 //     that log store alone, so that the cost of everything above raft shows as a
 //     ratio;
 //   - batches, beside how many signatures the machine's processors can verify;
-//   - reads of one claim, linearizable and local;
+//   - reads of one claim, linearizable and local, beside the same client at a server
+//     of net/http in its process that sends the same body;
 //   - gaps: for how long no write is acknowledged when the leader is killed, and
 //     when it is stopped in good order;
-//   - stored: the same writes before and after some millions of claims are stored,
-//     and with these the answers to a question with a million claims, the memory,
-//     the disk, and how long a killed node takes to be ready again.
+//   - stored: writes to a cluster with some millions of claims and, in turn, to a new
+//     one; the answers to a question with a million claims, the memory, the disk, and
+//     how long a killed node takes to be ready again.
 //
 // Every node keeps fsync on and verifies each signature. Claims are signed before
 // the clock starts, and every acknowledged one is read back; of the millions a
@@ -22,13 +23,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/stemedb/stemedb/internal/loadtest"
 	"github.com/stemedb/stemedb/node"
 )
 
@@ -114,7 +115,7 @@ var measures = map[string]func(context.Context, *config, *table) error{
 }
 
 func run(ctx context.Context, c *config) error {
-	fmt.Printf("machine: %s/%s, %d CPUs, %s%s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), kernel())
+	fmt.Printf("machine: %v, %s\n", loadtest.ThisMachine(), runtime.Version())
 	fmt.Printf("closed loop, medians of %d rounds of %v, %d-byte values, fsync on\n", c.rounds, c.duration, c.valueBytes)
 	for _, section := range c.sections {
 		t := newTable(section)
@@ -125,12 +126,4 @@ func run(ctx context.Context, c *config) error {
 		}
 	}
 	return nil
-}
-
-func kernel() string {
-	out, err := exec.Command("uname", "-sr").Output()
-	if err != nil {
-		return ""
-	}
-	return ", " + strings.TrimSpace(string(out))
 }

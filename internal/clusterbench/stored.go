@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -47,17 +48,6 @@ func storedOf(ctx context.Context, c *config, t *table, store string) error {
 		return err
 	}
 	defer n.Close()
-	empty := make([]*loadtest.Measurement, 0, c.rounds*len(storedLevels))
-	for range c.rounds {
-		for _, writers := range storedLevels {
-			m, err := c.write(ctx, n.leader, writers, 1)
-			if err != nil {
-				return err
-			}
-			t.row(fmt.Sprintf("%s, empty, c=%d", store, writers)).add(m, nil)
-			empty = append(empty, m)
-		}
-	}
 	start := time.Now()
 	if err := n.source.store(ctx, n, c.claims); err != nil {
 		return fmt.Errorf("store %d claims: %w", c.claims, err)
@@ -78,19 +68,42 @@ func storedOf(ctx context.Context, c *config, t *table, store string) error {
 	if err := disk(t, n, c.claims, total); err != nil {
 		return err
 	}
-	for i := range empty {
-		writers := storedLevels[i%len(storedLevels)]
-		m, err := c.write(ctx, n.leader, writers, 1)
-		if err != nil {
-			return err
-		}
-		t.row(fmt.Sprintf("%s, %d claims, c=%d", store, c.claims, writers)).add(m, empty[i])
+	if err := compareWithEmpty(ctx, c, t, n, store); err != nil {
+		return err
 	}
 	if err := skeptic(ctx, c, t, n, store); err != nil {
 		return err
 	}
 	memory(t, n, "after the measurements")
 	return restarts(ctx, c, t, n)
+}
+
+// compareWithEmpty measures writes to the cluster with the stored claims and to a new
+// one in turn, and lets the other begin in the next round: what one leaves to be done,
+// and how fast the machine is meanwhile, tells on both. All six nodes run.
+func compareWithEmpty(ctx context.Context, c *config, t *table, n *nodes, store string) error {
+	fresh, err := startNodes(ctx, c, store)
+	if err != nil {
+		return err
+	}
+	defer fresh.Close()
+	for round := range c.rounds {
+		for _, writers := range storedLevels {
+			order := []*nodes{fresh, n}
+			if round%2 == 1 {
+				slices.Reverse(order)
+			}
+			of := map[*nodes]*loadtest.Measurement{}
+			for _, each := range order {
+				if of[each], err = c.write(ctx, each.leader, writers, 1); err != nil {
+					return fmt.Errorf("compare with a new cluster: %s: %w", each.leader, err)
+				}
+			}
+			t.row(fmt.Sprintf("%s, empty, c=%d", store, writers)).add(of[fresh], nil)
+			t.row(fmt.Sprintf("%s, %d claims, c=%d", store, c.claims, writers)).add(of[n], of[fresh])
+		}
+	}
+	return nil
 }
 
 // agree waits until all nodes have the same claims, and is how many.
@@ -222,8 +235,8 @@ func restart(ctx context.Context, n *nodes, leader bool) (seconds float64, err e
 	return time.Since(start).Seconds(), err
 }
 
-// memory tells what each node has resident, as the kernel counts it. A boltdb log's
-// file is mapped: of it the kernel can take back what it needs.
+// memory tells what each node has resident, as the kernel counts it. Mapped files are
+// the program and a boltdb log: of them the kernel can take back what it needs.
 func memory(t *table, n *nodes, when string) {
 	for _, each := range n.Nodes {
 		resident, mapped, err := residentOf(each.PID())

@@ -3,10 +3,14 @@ package loadtest
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/stemedb/stemedb/internal/version"
 )
@@ -33,6 +37,45 @@ func ThisMachine() Machine {
 		m.Memory = kib << 10
 	}
 	return m
+}
+
+// String is one line for people.
+func (m Machine) String() string {
+	text := fmt.Sprintf("%s/%s, %d CPUs", m.OS, m.Arch, m.CPUs)
+	if m.Model != "" {
+		text += " (" + m.Model + ")"
+	}
+	if m.Memory > 0 {
+		text += fmt.Sprintf(", %.1f GiB", gigabytes(m.Memory))
+	}
+	if m.Kernel != "" {
+		text += ", kernel " + m.Kernel
+	}
+	return text
+}
+
+// fileSystem is the type of the file system of a folder, as Linux calls it.
+func fileSystem(dir string) string {
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return ""
+	}
+	mounts, err := procfs.GetMounts()
+	if err != nil {
+		return ""
+	}
+	kind, longest := "", 0
+	for _, m := range mounts {
+		// Of several that hold the folder the deepest counts, of those at one place
+		// the last.
+		if inside, err := filepath.Rel(m.MountPoint, dir); err == nil && filepath.IsLocal(inside) && len(m.MountPoint) >= longest {
+			kind, longest = m.FSType, len(m.MountPoint)
+		}
+	}
+	return kind
 }
 
 // procField is the first value of a name in a file of lines `name: value`.

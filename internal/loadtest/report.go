@@ -45,6 +45,10 @@ type Cluster struct {
 	Nodes []Node   `json:"nodes"`
 	// Metering says that at least one node holds agents to a quota an hour.
 	Metering bool `json:"metering"`
+	// Settings are those of the nodes of an own cluster that are not the defaults.
+	Settings map[string]string `json:"settings,omitempty"`
+	// FileSystem is what holds the data of an own cluster; empty where it is not known.
+	FileSystem string `json:"file_system,omitempty"`
 }
 
 // Node is one node as it described itself at the beginning.

@@ -16,7 +16,7 @@ func wholeReport() *Report {
 	r := &Report{
 		Program: Program{"1.2.3", "abc", "go1"}, Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Machine:  Machine{OS: "linux", Arch: "amd64", CPUs: 2, Model: "A <fast> CPU", Memory: 8 << 30, Kernel: "6.1"},
-		Cluster:  Cluster{Own: true, URLs: []string{"http://n1"}, Nodes: []Node{{Node: "n1", Version: "1.2.3", Role: "leader"}}},
+		Cluster:  Cluster{Own: true, URLs: []string{"http://n1"}, Nodes: []Node{{Node: "n1", Version: "1.2.3", Role: "leader"}}, Settings: map[string]string{"log-level": "error"}, FileSystem: "ext4"},
 		Settings: map[string]string{"rate": "10", "batch": "1"}, Notes: []string{"failover was left out"},
 	}
 	for _, s := range Scenarios {
@@ -53,7 +53,7 @@ func TestEveryFormTellsTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, want := range append([]string{
-			"2 CPUs", "6.1", "1.2.3", "STEMEDB_METER_ENABLED=false", "--batch=1 --rate=10", "failover was left out",
+			"2 CPUs", "6.1", "1.2.3", "STEMEDB_METER_ENABLED=false", "--batch=1 --rate=10", "--log-level=error, else the defaults", "data on ext4", "failover was left out",
 			"60000 claims acknowledged", "0 lost", signedAhead, "node1, the leader, was killed", "every target met", "writers alone", "at most 25 % in one of 2 windows", "1000/s asked",
 		}, Scenarios...) {
 			if !strings.Contains(b.String(), want) {

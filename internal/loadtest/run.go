@@ -65,7 +65,9 @@ func (r *Report) runOn(ctx context.Context, o *Options, p *progress, scenarios [
 	if err != nil {
 		return err
 	}
-	cluster.Own = own != nil
+	if cluster.Own = own != nil; cluster.Own {
+		cluster.Settings, cluster.FileSystem = own.Settings(), fileSystem(own.Dir())
+	}
 	if r.Cluster.URLs == nil { // that of the first scenarios
 		r.Cluster = cluster
 	}

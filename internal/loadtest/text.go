@@ -80,41 +80,41 @@ func (t Target) verdict() string {
 	return "MISSED"
 }
 
+// flags are settings as a command line has them.
+func flags(settings map[string]string) string {
+	var text []string
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		text = append(text, "--"+name+"="+settings[name])
+	}
+	return strings.Join(text, " ")
+}
+
 // facts are the lines that say what was measured, where and how.
 func (r *Report) facts() [][2]string {
-	m := r.Machine
-	machine := fmt.Sprintf("%s/%s, %d CPUs", m.OS, m.Arch, m.CPUs)
-	if m.Model != "" {
-		machine += " (" + m.Model + ")"
-	}
-	if m.Memory > 0 {
-		machine += fmt.Sprintf(", %.1f GiB", gigabytes(m.Memory))
-	}
-	if m.Kernel != "" {
-		machine += ", kernel " + m.Kernel
-	}
 	where := "a running cluster"
 	if r.Cluster.Own {
 		where = "started by this program on the same machine, fsync on"
+		if r.Cluster.FileSystem != "" {
+			where += ", data on " + r.Cluster.FileSystem
+		}
 	}
 	var described []string
 	for _, n := range r.Cluster.Nodes {
 		described = append(described, fmt.Sprintf("%s (%s, version %s, %d claims before)", n.Node, n.Role, n.Version, n.Claims))
 	}
-	var settings []string
-	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
-		settings = append(settings, "--"+name+"="+r.Settings[name])
-	}
 	facts := [][2]string{
 		{"started", r.Started.Format(time.RFC3339)},
 		{"program", fmt.Sprintf("load-test %s, commit %s, %s", r.Program.Version, r.Program.Commit, r.Program.Go)},
-		{"machine of the client", machine},
+		{"machine of the client", r.Machine.String()},
 		{"cluster", where},
 		{"nodes", strings.Join(described, ", ")},
 		{"metering", meterText(r.Cluster.Metering)},
 	}
-	if len(settings) > 0 {
-		facts = append(facts, [2]string{"flags", strings.Join(settings, " ")})
+	if len(r.Cluster.Settings) > 0 {
+		facts = append(facts, [2]string{"settings of the nodes", flags(r.Cluster.Settings) + ", else the defaults"})
+	}
+	if len(r.Settings) > 0 {
+		facts = append(facts, [2]string{"flags", flags(r.Settings)})
 	}
 	for _, note := range r.Notes {
 		facts = append(facts, [2]string{"note", note})

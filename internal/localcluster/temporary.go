@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"time"
 )
@@ -58,6 +59,13 @@ func TemporaryOf(ctx context.Context, binary, dir string, nodes int, settings ma
 	}
 	return t, nil
 }
+
+// Dir is the folder of the nodes' data.
+func (t *TemporaryCluster) Dir() string { return t.dir }
+
+// Settings are those of the nodes that were asked for, besides addresses and the
+// like.
+func (t *TemporaryCluster) Settings() map[string]string { return maps.Clone(t.options.Settings) }
 
 // Close ends the nodes at once and removes what they left.
 func (t *TemporaryCluster) Close() error {

@@ -105,8 +105,8 @@ func (r *Report) markdown() string {
 	if red := r.Red(); len(red) > 0 {
 		fmt.Fprintf(&b, ". Red: %s", strings.Join(red, ", "))
 	}
-	fmt.Fprintf(&b, ".\n\n| | |\n|---|---|\n| commit | %s |\n| took | %v |\n| machine | %s |\n| software | %s, %s/%s, kernel %s |\n\n",
-		r.tree(), r.Ended.Sub(r.Started), machineLine(r.Machine), r.Go, r.Machine.OS, r.Machine.Arch, r.Machine.Kernel)
+	fmt.Fprintf(&b, ".\n\n| | |\n|---|---|\n| commit | %s |\n| took | %v |\n| machine | %s |\n| software | %s |\n\n",
+		r.tree(), r.Ended.Sub(r.Started), r.Machine, r.Go)
 	b.WriteString("| area | row | result | s | command |\n|---|---|---|---|---|\n")
 	rows := rowsByName()
 	for _, o := range r.Outcomes {
@@ -129,10 +129,6 @@ func rowsByName() map[string]Row {
 		byName[r.Name] = r
 	}
 	return byName
-}
-
-func machineLine(m loadtest.Machine) string {
-	return fmt.Sprintf("%d × %s, %.1f GiB of memory", m.CPUs, m.Model, float64(m.Memory)/(1<<30))
 }
 
 // code is a command within a table.
