@@ -66,7 +66,7 @@ type process struct {
 // garbagePercent is how much garbage there may be beside what is in use, unless
 // GOGC says otherwise. Most of what a node has in use are the index's blocks and
 // memtables, which the collector does not look into: it may come twice as often
-// as by default, and the node takes a quarter less memory.
+// as by default, for a node that takes less memory (docs/performance.md).
 const garbagePercent = 50
 
 func boundGarbage() {
