@@ -101,7 +101,6 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, n := range m.Nodes {
 		m.dbs[n] = as(t, rootSecret, n)
-		m.WaitNodeKeys(m.dbs[n])
 	}
 	for _, step := range []struct {
 		name string

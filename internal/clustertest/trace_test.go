@@ -153,7 +153,6 @@ F: GET /v1/skeptic
     F: read index
       F: read index round
         L: serve read index
-          L: read index round
   F: resolve
     F: index tally
 `))
