@@ -60,7 +60,6 @@ func secured(t *testing.T) (c *clustertest.Cluster, ca, dir string, roots *x509.
 	}
 	c = clustertest.New(t, clustertest.Options{RootCAs: roots, Settings: map[string]string{
 		"auth-enabled": "true", "root-api-key": rootSecret, "gossip-key": gossipSecret, "tls-ca": filepath.Join(ca, certs.CAFile),
-		"raft-heartbeat-timeout": "2s", "raft-election-timeout": "2s", // no election for slowness: a renewal must not move leadership
 	}})
 	for _, n := range c.Nodes {
 		makeNode(t, ca, n.Name, dir)

@@ -51,7 +51,7 @@ func visible(t *testing.T, dir string) (names []string) {
 
 func TestFullDiskDuringBackupAndRestore(t *testing.T) {
 	tiny := smallDisk(t, "64k")
-	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+	c := Start(t, Options{Nodes: 1})
 	n := c.Nodes[0]
 	var hashes []assertion.Hash
 	for i := range 3 {
@@ -92,7 +92,7 @@ func TestFullDiskDuringBackupAndRestore(t *testing.T) {
 // Whenever a backup is killed, what can be seen in the folder is a whole backup
 // or nothing.
 func TestKilledBackupIsNone(t *testing.T) {
-	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+	c := Start(t, Options{Nodes: 1})
 	n, dir := c.Nodes[0], filepath.Join(c.Dir, "backups")
 	for i := range 3 {
 		c.Write(1000*i, 1000)

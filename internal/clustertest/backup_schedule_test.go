@@ -18,7 +18,6 @@ import (
 func scheduled(url string) map[string]string {
 	settings := quickly()
 	settings["backup-url"], settings["backup-interval"], settings["backup-keep"] = url, "1s", "2"
-	settings["truth-interval"], settings["trust-interval"] = "1h", "1h" // so that only the test changes the state
 	return settings
 }
 
@@ -70,10 +69,7 @@ func TestScheduledBackups(t *testing.T) {
 	}
 	c.do(c.Cluster.Start())
 	c.WaitReady()
-	c.WaitFor("the key of every node is in the state", func() bool {
-		keys, err := c.Client().NodeKeys(t.Context(), client.Consistency{})
-		return err == nil && len(keys.Keys) == len(c.Nodes)
-	})
+	c.WaitNodeKeys()
 	hashes := c.Write(0, 30)
 	first := c.waitBackup(url, 30)
 	leader := c.Leader()

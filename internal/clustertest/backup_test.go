@@ -117,7 +117,7 @@ func (c *Cluster) restored(backup string, flags ...string) (output string) {
 
 func TestBackupUnderLoadAndRestoreToEveryPoint(t *testing.T) {
 	settings := quickly()
-	settings["truth-interval"], settings["snapshot-threshold"], settings["snapshot-interval"] = "1h", "300", "100ms"
+	settings["snapshot-threshold"], settings["snapshot-interval"] = "300", "100ms"
 	c := Start(t, Options{Settings: settings})
 	old := c.Status(c.Nodes[0]).ClusterID
 	dir := filepath.Join(c.Dir, "backups")
@@ -223,7 +223,7 @@ func TestBackupUnderLoadAndRestoreToEveryPoint(t *testing.T) {
 
 // A time between two writes of different seconds is a point to restore to.
 func TestRestoreToATime(t *testing.T) {
-	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+	c := Start(t, Options{Nodes: 1})
 	n, dir := c.Nodes[0], filepath.Join(c.Dir, "backups")
 	c.Write(0, 10)
 	full, _ := createBackup(c, dir)
@@ -283,7 +283,6 @@ func TestBackupOfAStoppedNode(t *testing.T) { eachLogStore(t, backupOfAStoppedNo
 
 func backupOfAStoppedNode(t *testing.T, settings map[string]string) {
 	t.Helper()
-	settings["truth-interval"] = "1h"
 	c := Start(t, Options{Nodes: 1, Settings: settings})
 	n, dir := c.Nodes[0], filepath.Join(c.Dir, "backups")
 	hashes := c.Write(0, 50)
@@ -327,7 +326,7 @@ func backupOfAStoppedNode(t *testing.T, settings map[string]string) {
 // leaves either what was there before or something that is refused until it is
 // run again.
 func TestRestoreIsAllOrNothing(t *testing.T) {
-	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+	c := Start(t, Options{Nodes: 1})
 	n, dir := c.Nodes[0], filepath.Join(c.Dir, "backups")
 	c.Write(0, 200)
 	full, m := createBackup(c, dir)
@@ -442,7 +441,7 @@ func TestBootFromABackup(t *testing.T) {
 
 // The scripts find a running cluster, a stopped node, and what is wrong.
 func TestBackupScripts(t *testing.T) {
-	c := Start(t, Options{Nodes: 1, Settings: map[string]string{"truth-interval": "1h"}})
+	c := Start(t, Options{Nodes: 1})
 	n := c.Nodes[0]
 	root := t.TempDir() // as in a clone, with the programs in bin/
 	for _, name := range []string{"stemedb", "stemectl"} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ type Options struct {
 	Nodes int
 	// Name begins the name of every node; empty means node.
 	Name string
-	// Settings are flags of every node, by name.
+	// Settings are flags of every node, by name, beside those of a calm cluster.
 	Settings map[string]string
 	// RootCAs, if set, are the authorities of the nodes' HTTP certificates: the
 	// nodes are reached by HTTPS.
@@ -66,6 +67,14 @@ type Cluster struct {
 	// logStore is the log store of the nodes, empty for the default.
 	logStore string
 	roots    *x509.CertPool
+}
+
+// calm are settings with which nothing happens to a cluster but what the test does:
+// no score and no model is learnt from what it writes, and a machine that stands
+// still for half a second elects no other leader.
+var calm = map[string]string{
+	"trust-interval": "1h", "truth-interval": "1h",
+	"raft-heartbeat-timeout": "1s", "raft-election-timeout": "1s", "raft-leader-lease": "1s",
 }
 
 // programs are built once in the life of a test binary, by main package and
@@ -114,8 +123,10 @@ func New(t testing.TB, o Options) *Cluster {
 	for range o.Nodes {
 		ports = append(ports, c.reservePort())
 	}
+	settings := maps.Clone(calm)
+	maps.Copy(settings, o.Settings)
 	inner, err := localcluster.New(localcluster.Options{
-		Binary: Binary(t, "stemedb", o.BuildFlags...), Dir: c.Dir, Name: o.Name, Ports: ports, Settings: o.Settings, RootCAs: o.RootCAs, Env: localcluster.CleanEnv(), Output: c.output,
+		Binary: Binary(t, "stemedb", o.BuildFlags...), Dir: c.Dir, Name: o.Name, Ports: ports, Settings: settings, RootCAs: o.RootCAs, Env: localcluster.CleanEnv(), Output: c.output,
 	})
 	c.do(err)
 	c.Cluster = inner

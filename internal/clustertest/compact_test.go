@@ -79,7 +79,7 @@ func logSize(t *testing.T, n *Node) int64 {
 // steps, and compacted in full: nothing is ever missing, and the node goes on. Then
 // it does so by itself when it starts.
 func TestCompactionOfTheLog(t *testing.T) {
-	c := Start(t, Options{Settings: map[string]string{"trailing-logs": "20", "truth-interval": "1h"}})
+	c := Start(t, Options{Settings: map[string]string{"trailing-logs": "20"}})
 	n := c.Nodes[0]
 	bloat := func(from int) {
 		t.Helper()

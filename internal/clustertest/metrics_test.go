@@ -83,7 +83,6 @@ func TestMetrics(t *testing.T) {
 	settings := m.certs.Settings()
 	for name, value := range map[string]string{
 		"auth-enabled": "true", "auth-open-metrics": "true", "root-api-key": rootSecret, "sync-interval": reportInterval.String(),
-		"trust-interval": "1h", "truth-interval": "1h", // so that only the test writes
 		"raft-heartbeat-timeout": "2s", "raft-election-timeout": "2s", // no election but those of the test
 		"http-max-connections": strconv.Itoa(maxConnections), "memtable-bytes": "1048576",
 		"backup-url": filepath.Join(t.TempDir(), "backups"),

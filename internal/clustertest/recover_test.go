@@ -59,7 +59,7 @@ func TestRecoveryOfALostQuorum(t *testing.T) {
 		"of a wal log":    {"snapshot-interval": "50ms", "snapshot-threshold": "20", "trailing-logs": "5", "log-store": "wal"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			settings["autopilot-stabilization-time"], settings["truth-interval"] = "1s", "1h"
+			settings["autopilot-stabilization-time"] = "1s"
 			c := Start(t, Options{Settings: settings})
 			survivor, ghost, destroyed := c.Nodes[0], c.Nodes[1], c.Nodes[2]
 			hashes := c.Load(c.Client(), 0, 150, 3, func(int) {})

@@ -36,7 +36,7 @@ func putBack(c *Cluster, path string, flags ...string) (counts map[string]int) {
 // and into another one.
 func TestRestoreIntoARunningCluster(t *testing.T) {
 	settings := func() map[string]string {
-		return map[string]string{"auth-enabled": "true", "root-api-key": rootSecret, "truth-interval": "1h",
+		return map[string]string{"auth-enabled": "true", "root-api-key": rootSecret,
 			"meter-enabled": "false", "breakers-enabled": "false", "admission-enabled": "false"}
 	}
 	c := Start(t, Options{Nodes: 1, Settings: settings()})

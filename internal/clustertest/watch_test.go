@@ -84,7 +84,7 @@ func feed(t *testing.T, db *client.Client) (positions []string, claims map[asser
 // and in the order of the log; a watch of an answer ends with the answer of now.
 // The feed is the same on every node, also on the one that comes back.
 func TestWatchAndFeedOutliveTheLeader(t *testing.T) {
-	c := Start(t, Options{Settings: map[string]string{"truth-interval": "1h"}}) // a model would be an event of its own
+	c := Start(t, Options{})
 	leader := c.Leader()
 	first := c.Write(0, 100)
 	all := c.Client(append([]*Node{leader}, others(c, leader)...)...) // begins at the leader
