@@ -38,8 +38,9 @@ type Options struct {
 	// table, 64 MiB by default. It bounds what a restart replays from the log.
 	MemTableBytes uint64
 	// FirstFlushBytes is after how much is written the first flush comes; 0 leaves
-	// that to Pebble. Its memtables grow to MemTableBytes by sizes that are the same
-	// everywhere, so that indexes which are written alike flush at the same time.
+	// that to Pebble, which flushes when its memtables, overhead included, have half
+	// of MemTableBytes. They grow to that by sizes that are the same everywhere, so
+	// that indexes which are written alike flush at the same time.
 	FirstFlushBytes uint64
 	// OnCorruption, if not nil, is called once with the first damage seen.
 	OnCorruption func(error)

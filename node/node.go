@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/bits"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -265,15 +269,27 @@ func (n *Node) meta() gossip.Meta {
 	}
 }
 
-// staggered is the size of a node's memtables, up to a quarter less by its name,
-// and after how much is written it flushes first, between a quarter of what is
-// set and three quarters. Nodes apply the same log: with the same of both all of
-// them would flush at the same entry, and writes would find no majority without a
-// node that does.
+// staggered is the size of a node's memtables, up to a quarter less than what is set,
+// and after how much is written it flushes first, between a sixteenth of that and
+// three, which is before Pebble would by itself. Nodes apply the same log: with the
+// same of both all of them would flush at the same entry, and writes would find no
+// majority without a node that does.
+//
+// Where a node stands between least and most is by its name. Nodes of one name and
+// successive numbers, as most clusters have, stand far from each other: multiples of
+// the golden ratio (Knuth, The Art of Computer Programming 3, section 6.4).
 func staggered(memTableBytes uint64, id string) (size, firstFlush uint64) {
-	name := sha256.Sum256([]byte(id))
-	return memTableBytes - memTableBytes/4*uint64(name[0])/256, memTableBytes/4 + memTableBytes/2*uint64(name[1])/256
+	name := strings.TrimRight(id, "0123456789")
+	number, _ := strconv.ParseUint(id[len(name):], 10, 64) // without one 0
+	hash := sha256.Sum256([]byte(name))
+	place := binary.BigEndian.Uint64(hash[:]) + number*goldenRatio
+	less, _ := bits.Mul64(memTableBytes/4, place)
+	more, _ := bits.Mul64(memTableBytes/8, place)
+	return memTableBytes - less, memTableBytes/16 + more
 }
+
+// goldenRatio is 2^64 over the golden ratio.
+const goldenRatio = 0x9e3779b97f4a7c15
 
 // ID is the node's name.
 func (n *Node) ID() string { return n.id }
