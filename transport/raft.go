@@ -17,9 +17,13 @@ import (
 // with the size for snapshots.
 const raftTimeout = 5 * time.Second
 
-// pipelinePatience bounds the sending of a message to a peer, and the wait until
-// it may be sent one more than are under way.
-const pipelinePatience = 2 * time.Second
+const (
+	// pipelinePatience bounds the sending of a message to a peer, and the wait until
+	// it may be sent one more than are under way.
+	pipelinePatience = 2 * time.Second
+	// pipelineRate is how many bytes a second a message may take beside that.
+	pipelineRate = 1 << 20
+)
 
 // raftPool is how many idle connections raft keeps to each peer.
 const raftPool = 3
@@ -47,7 +51,7 @@ func (t *Transport) RaftTransport(logger hclog.Logger) *RaftTransport {
 }
 
 // AppendEntriesPipeline implements raft.Transport: a pipeline of which a call waits
-// longer than pipelinePatience ends. raft stops reading answers after the first
+// longer than pipelinePatience, and a second for each MiB, ends. raft stops reading answers after the first
 // that is no success, and may send again before it notices (hashicorp/raft issue
 // 612). With the embedded pipeline that waits until somebody reads, which is for
 // ever: the peer is sent no entry any more, while heartbeats keep it quiet, and
@@ -60,8 +64,8 @@ func (r *RaftTransport) AppendEntriesPipeline(id raft.ServerID, target raft.Serv
 	return boundedPipeline{p, r.patience}, nil
 }
 
-// boundedPipeline ends a pipeline of which a call waits longer than patience. That
-// of a peer that is only slow ends too: raft then sends it one message at a time
+// boundedPipeline ends a pipeline of which a call waits longer than patience and
+// what its entries may take. That of a peer that is only slow ends too: raft then sends it one message at a time
 // until it answers. raft takes the end of a pipeline for a sign of the peer, as it
 // does with the embedded one: it counts for the leader's lease once more.
 type boundedPipeline struct {
@@ -71,7 +75,11 @@ type boundedPipeline struct {
 }
 
 func (p boundedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	stuck := time.AfterFunc(p.patience, func() { _ = p.Close() }) // it never fails
+	size := 0
+	for _, entry := range args.Entries {
+		size += len(entry.Data)
+	}
+	stuck := time.AfterFunc(p.patience+time.Duration(size)*time.Second/pipelineRate, func() { _ = p.Close() }) // it never fails
 	defer stuck.Stop()
 	return p.AppendPipeline.AppendEntries(args, resp)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,7 +106,7 @@ func TestRaftRunsOverThePortBesideCalls(t *testing.T) {
 func TestAPipelineThatNobodyReadsEnds(t *testing.T) {
 	server, client := listen(t, Config{}, nil), listen(t, Config{}, nil)
 	peer, network := server.RaftTransport(hclog.NewNullLogger()), client.RaftTransport(hclog.NewNullLogger())
-	network.patience = 100 * time.Millisecond
+	network.patience = time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	var answering sync.WaitGroup
 	answering.Go(func() {
@@ -156,35 +157,51 @@ func TestAPipelineThatNobodyReadsEnds(t *testing.T) {
 	}
 }
 
-// The timer of a call ends with the call.
+// The timer of a call ends with the call, and is longer for large entries.
 func TestAPipelineOutlivesItsCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inner := &quickPipeline{}
-		pipeline := boundedPipeline{inner, time.Second}
-		for range 3 {
-			if _, err := pipeline.AppendEntries(nil, nil); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Minute)
-		}
-		if inner.closed {
-			t.Error("a call that had returned ended the pipeline")
-		}
-	})
+	const large = 2 * pipelineRate
+	for name, test := range map[string]struct {
+		takes time.Duration
+		size  int
+		ends  bool
+	}{
+		"quick":           {0, 0, false},
+		"slow":            {2 * time.Second, 0, true},
+		"slow, and large": {2 * time.Second, large, false},
+		"slower":          {4 * time.Second, large, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner := &timedPipeline{takes: test.takes}
+				pipeline := boundedPipeline{inner, time.Second}
+				for range 3 {
+					if _, err := pipeline.AppendEntries(&raft.AppendEntriesRequest{Entries: []*raft.Log{{Data: make([]byte, test.size)}}}, nil); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Minute)
+				}
+				if inner.closed.Load() != test.ends {
+					t.Errorf("the pipeline ended: %v, want %v", inner.closed.Load(), test.ends)
+				}
+			})
+		})
+	}
 }
 
-// quickPipeline is one whose calls return at once.
-type quickPipeline struct {
+// timedPipeline is one whose calls take a while.
+type timedPipeline struct {
 	raft.AppendPipeline
 
-	closed bool
+	takes  time.Duration
+	closed atomic.Bool
 }
 
-func (*quickPipeline) AppendEntries(*raft.AppendEntriesRequest, *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+func (p *timedPipeline) AppendEntries(*raft.AppendEntriesRequest, *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	time.Sleep(p.takes)
 	return nil, nil
 }
 
-func (p *quickPipeline) Close() error { p.closed = true; return nil }
+func (p *timedPipeline) Close() error { p.closed.Store(true); return nil }
 
 // withoutPreVote is what a transport looks like that wraps raft's without
 // embedding it.
