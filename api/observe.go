@@ -43,7 +43,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			code = s.fail(c, err)
 		}
 		s.account(c, id, code, took)
-		endTrace(span, response.Status, code)
+		endTrace(span, response.Status, code, start.Add(took))
 		return nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/attribute"
@@ -44,8 +45,8 @@ func (s *Server) startTrace(c echo.Context, id string) trace.Span {
 	return span
 }
 
-// endTrace ends the span of a request with its answer.
-func endTrace(span trace.Span, status int, code string) {
+// endTrace ends the span of a request with its answer, and at the time of that.
+func endTrace(span trace.Span, status int, code string, at time.Time) {
 	if !span.IsRecording() {
 		return
 	}
@@ -57,7 +58,7 @@ func endTrace(span trace.Span, status int, code string) {
 		span.SetAttributes(semconv.ErrorTypeKey.String(code))
 		span.SetStatus(codes.Error, code)
 	}
-	span.End()
+	span.End(trace.WithTimestamp(at))
 }
 
 // methodLabel is the method of a request, of which clients make up any.

@@ -165,8 +165,8 @@ func securityRows() []Row {
 			Room:  "api", Tests: []string{"TestQuotaOfAnAgent", "TestKeyRate", "TestProofOfWork", "TestBreakerOfAKey"},
 			Fault: fault{"quotas are told and not kept", []edit{{"api/limits.go", "\tif ok {\n\t\treturn at, nil\n\t}\n\ts.metrics.refusals.WithLabelValues(refusedByQuota)", "\tif ok || quota.Limit > 0 {\n\t\treturn at, nil\n\t}\n\ts.metrics.refusals.WithLabelValues(refusedByQuota)"}}, "--- FAIL: TestQuotaOfAnAgent"}},
 		{Name: "api-hardening", Area: areaSecurity,
-			Shows: "slow clients are cut; large, deep and unknown requests are refused before they cost anything",
-			Room:  "api", Tests: []string{"TestSlowClientsAreCut", "TestLargeRequestsAreRefusedEarly", "TestDeepAndUnknownJSONIsRefused", "TestIdleConnectionsDoNotKeepOthersOut"},
+			Shows: "slow clients are cut; large, deep and unknown requests are refused, and what is left of them is read only within bounds",
+			Room:  "api", Tests: []string{"TestSlowClientsAreCut", "TestLargeRequestsAreRefusedEarly", "TestDeepAndUnknownJSONIsRefused", "TestBodiesThatAreSentBeforeTheAnswerIsRead", "TestIdleConnectionsDoNotKeepOthersOut"},
 			Fault: fault{"bodies are as long as they like", []edit{
 				{"api/body.go", "if r.ContentLength > limit {", "if limit < 0 {"},
 				{"api/body.go", "r.Body, limit))", "r.Body, limit<<20))"},
