@@ -74,7 +74,7 @@ type Cluster struct {
 // still for half a second elects no other leader.
 var calm = map[string]string{
 	"trust-interval": "1h", "truth-interval": "1h",
-	"raft-heartbeat-timeout": "1s", "raft-election-timeout": "1s", "raft-leader-lease": "1s",
+	"raft-heartbeat-timeout": "1s", "raft-election-timeout": "1s", "raft-leader-lease": "800ms",
 }
 
 // programs are built once in the life of a test binary, by main package and

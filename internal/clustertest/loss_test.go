@@ -25,6 +25,9 @@ func TestALeaderKilledDuringIngestionLosesNothing(t *testing.T) {
 
 func leaderKilledDuringIngestion(t *testing.T, settings map[string]string) {
 	t.Helper()
+	// As a cluster is without settings.
+	settings["raft-heartbeat-timeout"], settings["raft-election-timeout"], settings["raft-leader-lease"] = "500ms", "500ms", "400ms"
+	settings["trust-interval"], settings["truth-interval"] = "1s", "10s"
 	c := Start(t, Options{Settings: settings})
 	leader := c.Leader()
 	killed := sync.OnceFunc(func() { c.Kill(leader) })
