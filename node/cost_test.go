@@ -22,8 +22,7 @@ const syncsPerCommit = 2
 // countedNode is a cluster of one whose log nothing but the test writes to.
 func countedNode(t *testing.T) *Node {
 	t.Helper()
-	n := startCluster(t, 1, func(_ int, c *Config) { c.TrustInterval = time.Hour }).leader()
-	return n
+	return startCluster(t, 1, func(_ int, c *Config) { c.TrustInterval = time.Hour }).leader()
 }
 
 // logSyncs is how often the raft log's file was synced since it was made, growth

@@ -9,14 +9,17 @@ import (
 // index needs.
 func TestNodesFlushAtDifferentTimes(t *testing.T) {
 	const set = 64 << 20
+	placed := func(name string) (size, first uint64) {
+		if size, first = staggered(set, name); size > set || size <= set*3/4 || first < set/16 || first >= set*3/16 {
+			t.Errorf("%q: memtables of %d bytes, the first flush after %d", name, size, first)
+		}
+		return size, first
+	}
 	for _, name := range []string{"node%d", "stemedb-%d", "n%d", "%d", "db-%02d"} {
 		for _, from := range []int{0, 1, 9, 98} {
 			sizes, firsts := []uint64{}, []uint64{}
 			for i := range 3 {
-				size, first := staggered(set, fmt.Sprintf(name, from+i))
-				if size > set || size <= set*3/4 || first < set/16 || first >= set*3/16 {
-					t.Errorf("%s: memtables of %d bytes, the first flush after %d", fmt.Sprintf(name, from+i), size, first)
-				}
+				size, first := placed(fmt.Sprintf(name, from+i))
 				sizes, firsts = append(sizes, size), append(firsts, first)
 			}
 			// Three successive multiples of the golden ratio are 0.236 apart.
@@ -30,13 +33,11 @@ func TestNodesFlushAtDifferentTimes(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "a", "a99999999999999999999999"} {
-		if size, first := staggered(set, name); size > set || size <= set*3/4 || first < set/16 || first >= set*3/16 {
-			t.Errorf("%q: memtables of %d bytes, the first flush after %d", name, size, first)
-		}
+		placed(name)
 	}
 	same := map[uint64]bool{}
 	for _, name := range []string{"alpha", "beta", "gamma"} {
-		size, _ := staggered(set, name)
+		size, _ := placed(name)
 		same[size] = true
 	}
 	if len(same) != 3 {

@@ -51,11 +51,11 @@ func (t *Transport) RaftTransport(logger hclog.Logger) *RaftTransport {
 }
 
 // AppendEntriesPipeline implements raft.Transport: a pipeline of which a call waits
-// longer than pipelinePatience, and a second for each MiB, ends. raft stops reading answers after the first
-// that is no success, and may send again before it notices (hashicorp/raft issue
-// 612). With the embedded pipeline that waits until somebody reads, which is for
-// ever: the peer is sent no entry any more, while heartbeats keep it quiet, and
-// raft does not shut down.
+// longer than pipelinePatience, and a second for each MiB, ends. raft stops reading
+// answers after the first that is no success, and may send again before it notices
+// (hashicorp/raft issue 612). With the embedded pipeline that waits until somebody
+// reads, which is for ever: the peer is sent no entry any more, while heartbeats
+// keep it quiet, and raft does not shut down.
 func (r *RaftTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
 	p, err := r.NetworkTransport.AppendEntriesPipeline(id, target)
 	if err != nil {
@@ -65,9 +65,10 @@ func (r *RaftTransport) AppendEntriesPipeline(id raft.ServerID, target raft.Serv
 }
 
 // boundedPipeline ends a pipeline of which a call waits longer than patience and
-// what its entries may take. That of a peer that is only slow ends too: raft then sends it one message at a time
-// until it answers. raft takes the end of a pipeline for a sign of the peer, as it
-// does with the embedded one: it counts for the leader's lease once more.
+// what its entries may take. That of a peer that is only slow ends too: raft then
+// sends it one message at a time until it answers. raft takes the end of a pipeline
+// for a sign of the peer, as it does with the embedded one: it counts for the
+// leader's lease once more.
 type boundedPipeline struct {
 	raft.AppendPipeline
 
