@@ -128,6 +128,12 @@ func TestMetrics(t *testing.T) {
 func (m *metering) scrape(n *Node) Scrape {
 	m.t.Helper()
 	s := ScrapeMetrics(m.t, n)
+	m.saw(n, s)
+	return s
+}
+
+// saw keeps what a node showed, for changes and forms.
+func (m *metering) saw(n *Node, s Scrape) {
 	for series, value := range s.Values {
 		key := fmt.Sprintf("%d %s", n.PID(), series)
 		if m.seen[key] == nil {
@@ -138,7 +144,6 @@ func (m *metering) scrape(n *Node) Scrape {
 	for name, family := range s.Families {
 		m.families[name] = family
 	}
-	return s
 }
 
 func (m *metering) scrapeAll() map[*Node]Scrape {
@@ -459,7 +464,11 @@ func (m *metering) labels() {
 // connections compares open, evicted and refused connections with those that the
 // test holds.
 func (m *metering) connections() {
-	const evicted, refused = "stemedb_http_connections_evicted_total", "stemedb_http_connections_refused_total"
+	const (
+		open    = "stemedb_http_connections"
+		evicted = "stemedb_http_connections_evicted_total"
+		refused = "stemedb_http_connections_refused_total"
+	)
 	n := m.Followers()[0]
 	var held []net.Conn
 	dial := func(send string) net.Conn {
@@ -491,13 +500,8 @@ func (m *metering) connections() {
 	for range maxConnections - 1 {
 		m.do(busy())
 	}
-	var full Scrape
-	m.WaitFor("every place is taken", func() bool { // a scrape is refused while the one before has not ended
-		var err error
-		full, err = tryScrape(m.t.Context(), n)
-		return err == nil && full.Values["stemedb_http_connections"] == maxConnections
-	})
-	if got, most := full.Values[evicted]-before.Values[evicted], before.Values["stemedb_http_connections"]+idle; got < idle || got > most {
+	full, _ := m.scrapedWhen(n, "every place is taken", func(s Scrape) bool { return s.Values[open] == maxConnections })
+	if got, most := full.Values[evicted]-before.Values[evicted], before.Values[open]+idle; got < idle || got > most {
 		m.t.Errorf("%v connections were evicted, of %v idle ones with %d of this step", got, most, idle)
 	}
 	turnedAway := 0.0
@@ -515,22 +519,33 @@ func (m *metering) connections() {
 		turnedAway++
 	}
 	m.do(held[len(held)-4].Close()) // the last place
-	var after Scrape
-	m.WaitFor("there is room for a scrape", func() bool {
-		var err error
-		if after, err = tryScrape(m.t.Context(), n); err != nil {
-			turnedAway++
-		}
-		return err == nil
-	})
+	after, failed := m.scrapedWhen(n, "there is room for a scrape", func(Scrape) bool { return true })
+	turnedAway += failed
 	if got := after.Values[refused] - full.Values[refused]; got != turnedAway {
 		m.t.Errorf("%v connections were refused, want %v", got, turnedAway)
 	}
 	release()
-	m.shows(n, "stemedb_http_connections", 1)
+	m.scrapedWhen(n, "only the scrape is connected", func(s Scrape) bool { return s.Values[open] == 1 })
 	dial("")
 	dial("")
-	m.shows(n, "stemedb_http_connections", 3)
+	m.shows(n, open, 3)
+}
+
+// scrapedWhen scrapes a node whose places for connections may be taken until the
+// metrics are as they should be, and counts the scrapes that were turned away.
+func (m *metering) scrapedWhen(n *Node, what string, good func(Scrape) bool) (found Scrape, turnedAway float64) {
+	m.t.Helper()
+	m.WaitFor(what, func() bool {
+		s, err := tryScrape(m.t.Context(), n)
+		if err != nil {
+			turnedAway++
+			return false
+		}
+		m.saw(n, s)
+		found = s
+		return good(s)
+	})
+	return found, turnedAway
 }
 
 // backup compares what the leader says of the backup that it takes at its start
