@@ -175,11 +175,14 @@ func (t *Tracker) Observe(r gossip.Report) {
 	now := t.config.Now()
 	t.metrics.cycles.WithLabelValues(r.NodeID).Inc()
 	p.lastReport, p.missed, p.heard = now, 0, true
-	if r.Index >= p.report.Index || r.SentAtMillis > p.report.SentAtMillis {
+	newer := r.Index >= p.report.Index || r.SentAtMillis > p.report.SentAtMillis
+	if newer {
 		p.report = r
 	}
 	t.noteCommit(r.CommitIndex, now)
-	t.compare(p, r)
+	if newer { // one that was overtaken says nothing of the peer as it is now
+		t.compare(p, r)
+	}
 	t.refresh(now)
 }
 

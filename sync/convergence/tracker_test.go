@@ -181,6 +181,10 @@ func TestDivergenceIsCountedOnceAnIndexAndTheMinorityKnowsItself(t *testing.T) {
 	b.metric(`stemedb_sync_divergence_total 2`)
 	b.report("b", 8, 8, 9) // an index that this node does not remember says nothing
 	b.metric(`stemedb_sync_divergence_total 2`)
+	b.digests[6] = assertion.Hash{1}
+	b.report("a", 6, 6, 1) // from before, overtaken by the others
+	b.report("a", 7, 7, 2)
+	b.metric(`stemedb_sync_divergence_total 2`)
 }
 
 // A peer that dies takes its lag along but not its counters, which nobody may have

@@ -457,12 +457,26 @@ func (d delegate) NotifyMsg(message []byte) {
 	}
 }
 
-// noteGoodbye remembers that a live member is about to leave.
+// lateGoodbye is how long after a member's end its goodbye still counts: memberlist's
+// own word of the end comes by another way and may be faster.
+const lateGoodbye = 5 * time.Second
+
+// noteGoodbye remembers that a live member is about to leave, or that one that has
+// just ended had left.
 func (g *Gossip) noteGoodbye(name string) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if m, known := g.members[name]; known && m.State == Alive {
+	m, known := g.members[name]
+	late := known && m.State == Dead && time.Since(m.Since) < lateGoodbye && !g.closed
+	switch {
+	case late:
+		m.State = Left
+		g.members[name] = m
+	case known && m.State == Alive:
 		g.leaving[name] = true
+	}
+	g.mu.Unlock()
+	if late && g.config.OnChange != nil {
+		g.config.OnChange(m)
 	}
 }
 

@@ -91,9 +91,7 @@ func TestMembersKnowEachOthersMetadata(t *testing.T) {
 	}
 	meta := b.config.Meta
 	meta.ClusterID = "c1"
-	if err := b.SetMeta(meta); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "b tells its cluster", func() bool { return b.SetMeta(meta) == nil })
 	eventually(t, "a learns b's cluster", func() bool {
 		for _, m := range a.Members() {
 			if m.NodeID == "b" && m.ClusterID == "c1" {
@@ -130,6 +128,23 @@ func TestAGoodbyeIsNotADeath(t *testing.T) {
 	eventually(t, "a sees b", func() bool { return a.state("b") == Alive })
 	b.Leave(5 * time.Second)
 	eventually(t, "a sees b leave", func() bool { return a.state("b") == Left })
+}
+
+// memberlist's word of the end of a member may come before the member's goodbye.
+func TestAGoodbyeCountsAlsoShortlyAfterTheEnd(t *testing.T) {
+	for age, want := range map[time.Duration]State{0: Left, lateGoodbye + time.Second: Dead} {
+		changes := make(chan Member, 1)
+		g := &Gossip{config: Config{OnChange: func(m Member) { changes <- m }}, leaving: map[string]bool{}, members: map[string]Member{
+			"b": {Meta: Meta{NodeID: "b"}, State: Dead, Since: time.Now().Add(-age)},
+		}}
+		g.noteGoodbye("b")
+		if got := g.members["b"].State; got != want || len(g.leaving) != 0 {
+			t.Errorf("%v after its end a goodbye makes it %s (leaving: %v), want %s", age, got, g.leaving, want)
+		}
+		if told := len(changes) == 1; told != (want == Left) {
+			t.Errorf("%v after its end, the change was told: %v", age, told)
+		}
+	}
 }
 
 func TestASilentMemberIsDead(t *testing.T) {

@@ -143,9 +143,7 @@ func TestANewcomerLearnsEverythingOnceItHasACluster(t *testing.T) {
 	}
 	meta := b.config.Meta
 	meta.ClusterID = "x"
-	if err := b.SetMeta(meta); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "b tells its cluster", func() bool { return b.SetMeta(meta) == nil })
 	eventually(t, "both know everything", func() bool {
 		return b1.has("early") && b1.has("told while b has no cluster") && a1.has("of no cluster")
 	})
