@@ -114,5 +114,6 @@ func (n *Node) formCluster(members []raft.Server, peers []peer) error {
 		return fmt.Errorf("bootstrap the cluster: %w", err)
 	}
 	n.log.Info("bootstrapped a new cluster", "members", members)
+	n.campaign() // there is no leader whose heartbeats could be missed
 	return nil
 }

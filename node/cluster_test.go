@@ -16,6 +16,7 @@ import (
 	"github.com/stemedb/stemedb/assertion"
 	"github.com/stemedb/stemedb/fsm"
 	"github.com/stemedb/stemedb/index"
+	"github.com/stemedb/stemedb/internal/localcluster"
 )
 
 // cluster is a set of nodes in this process, on real ports and disks.
@@ -30,9 +31,8 @@ type cluster struct {
 func startCluster(t testing.TB, size int, tweak func(i int, c *Config)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, nodes: make([]*Node, size)}
-	ports := freePorts(t, 2*size)
 	for i := range size {
-		c.configs = append(c.configs, c.config(i, size, ports[2*i], ports[2*i+1], tweak))
+		c.configs = append(c.configs, c.config(i, size, tweak))
 	}
 	for i := range c.configs {
 		for j := range c.configs {
@@ -47,13 +47,17 @@ func startCluster(t testing.TB, size int, tweak func(i int, c *Config)) *cluster
 	return c
 }
 
-func (c *cluster) config(i, expect, clusterPort, gossipPort int, tweak func(int, *Config)) Config {
+func (c *cluster) config(i, expect int, tweak func(int, *Config)) Config {
+	c.t.Helper()
+	ports := reservePorts(c.t)
 	cfg := DefaultConfig()
 	cfg.NodeID = fmt.Sprintf("n%d", i)
 	cfg.DataDir = filepath.Join(c.t.TempDir(), cfg.NodeID)
-	cfg.ClusterAddr = fmt.Sprintf("127.0.0.1:%d", clusterPort)
-	cfg.GossipAddr = fmt.Sprintf("127.0.0.1:%d", gossipPort)
+	cfg.ClusterAddr = fmt.Sprintf("127.0.0.1:%d", ports.ClusterPort())
+	cfg.GossipAddr = fmt.Sprintf("127.0.0.1:%d", ports.GossipPort())
 	cfg.BootstrapExpect = expect
+	// A standstill of the machine is to elect no other leader.
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLease = 2*time.Second, 2*time.Second, 2*time.Second
 	cfg.Stabilization = 200 * time.Millisecond
 	cfg.SyncInterval = 50 * time.Millisecond
 	cfg.TrustInterval = 50 * time.Millisecond
@@ -213,18 +217,20 @@ func (c *cluster) waitEqual() assertion.Hash {
 	return states[0].digest
 }
 
-func freePorts(t testing.TB, count int) []int {
+// reservePorts reserves a node's ports until the test ends: a node that is down
+// finds them free when it starts again.
+func reservePorts(t testing.TB) *localcluster.Block {
 	t.Helper()
-	ports := make([]int, count)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	blocks, err := localcluster.ReserveBlocks(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return ports
+	t.Cleanup(func() {
+		if err := blocks[0].Release(); err != nil {
+			t.Error(err)
+		}
+	})
+	return blocks[0]
 }
 
 // claim makes the i-th of a family of signed claims.

@@ -190,15 +190,9 @@ func TestTheVotersThatAnswerSoonestAreAsked(t *testing.T) {
 	}
 }
 
-// calm makes a standstill of the machine, for which the tests below are not, elect
-// no other leader.
-func calm(_ int, cfg *Config) {
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLease = 2*time.Second, 2*time.Second, 2*time.Second
-}
-
 // In a cluster of three the question of a follower needs no round.
 func TestAFollowerWitnessesItsOwnReadIndex(t *testing.T) {
-	c := startCluster(t, 3, calm)
+	c := startCluster(t, 3, nil)
 	leader, follower := c.leader(), c.follower()
 	written := write(t, follower, 0, 5)
 	mustHold(t, leader, Consistency{}, written)
@@ -236,7 +230,7 @@ func TestAFollowerWitnessesItsOwnReadIndex(t *testing.T) {
 // A voter that could not be asked once is asked again while another is silent:
 // their leader has its majority.
 func TestOneFaultBesideASilentVoterFailsNoRead(t *testing.T) {
-	c := startCluster(t, 3, calm)
+	c := startCluster(t, 3, nil)
 	leader, follower := c.leader(), c.follower()
 	written := write(t, leader, 0, 5)
 	sound, faults := leader.confirmer.ask, atomic.Int32{}
@@ -258,7 +252,7 @@ func TestOneFaultBesideASilentVoterFailsNoRead(t *testing.T) {
 
 // Voters of a version that cannot tell its term store an entry instead.
 func TestAnOlderVoterConfirmsByAnEntry(t *testing.T) {
-	c := startCluster(t, 3, calm)
+	c := startCluster(t, 3, nil)
 	leader := c.leader()
 	written := write(t, leader, 0, 5)
 	leader.confirmer.ask = func(context.Context, raft.Server) (uint64, error) {
@@ -275,7 +269,7 @@ func TestAnOlderVoterConfirmsByAnEntry(t *testing.T) {
 
 // With five voters a follower and the leader are no majority.
 func TestAWitnessOfFiveVotersIsNotEnough(t *testing.T) {
-	c := startCluster(t, 5, calm)
+	c := startCluster(t, 5, nil)
 	leader, follower := c.leader(), c.follower()
 	written := write(t, leader, 0, 5)
 	if index, ok := leader.witnessedReadIndex(raft.ServerID(follower.id), leader.raft.CurrentTerm()); ok {

@@ -57,8 +57,7 @@ func TestLosingTheLeaderLosesNothing(t *testing.T) {
 func TestAFourthNodeJoinsAsVoter(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	hashes := write(t, c.leader(), 0, 30)
-	ports := freePorts(t, 2)
-	cfg := c.config(3, 3, ports[0], ports[1], nil)
+	cfg := c.config(3, 3, nil)
 	for _, other := range c.configs {
 		cfg.Join = append(cfg.Join, other.ClusterAddr)
 	}
@@ -183,8 +182,7 @@ func TestJoinThroughAnHTTPAddressIsExplained(t *testing.T) {
 func TestDataDirectoryIsLockedAndKeepsItsName(t *testing.T) {
 	c := startCluster(t, 1, nil)
 	second := c.configs[0]
-	ports := freePorts(t, 2)
-	second.ClusterAddr = strings.Replace(second.ClusterAddr, portOf(second.ClusterAddr), strconv.Itoa(ports[0]), 1)
+	second.ClusterAddr = strings.Replace(second.ClusterAddr, portOf(second.ClusterAddr), strconv.Itoa(reservePorts(t).ClusterPort()), 1)
 	if _, err := Start(t.Context(), second); !errors.Is(err, ErrDataDirInUse) {
 		t.Errorf("a second process on the directory: %v, want ErrDataDirInUse", err)
 	}

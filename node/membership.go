@@ -378,12 +378,12 @@ func (n *Node) transfer(ctx context.Context, req MemberRequest) (MemberResponse,
 	if err != nil {
 		return MemberResponse{}, err
 	}
-	if err := await(ctx, n.raft.LeadershipTransferToServer(target.ID, target.Address)); err != nil {
-		if n.leads() {
-			// The flag that refuses proposals during a transfer must not outlive it
-			// (hashicorp/raft issue 696): this ends the node if it does.
-			n.beginTerm(ctx)
-		}
+	// raft gives up after an election timeout, and may yet lose the leadership to the
+	// target that it has told to stand.
+	if err := await(ctx, n.raft.LeadershipTransferToServer(target.ID, target.Address)); err != nil && n.leads() {
+		// The flag that refuses proposals during a transfer must not outlive it
+		// (hashicorp/raft issue 696): this ends the node if it does.
+		n.beginTerm(ctx)
 		return MemberResponse{}, fmt.Errorf("%w: the leadership was not handed to %s: %w", ErrMembership, target.ID, err)
 	}
 	for {

@@ -82,8 +82,7 @@ func TestUsageAndBreakersAreSharedByAllNodes(t *testing.T) {
 	everywhere(3, p, auth.Closed)
 
 	// Who joins later learns what was told before.
-	ports := freePorts(t, 2)
-	cfg := c.config(3, 3, ports[0], ports[1], share)
+	cfg := c.config(3, 3, share)
 	for _, other := range c.configs {
 		cfg.Join = append(cfg.Join, other.ClusterAddr)
 	}

@@ -141,7 +141,7 @@ func TestStopWaitsAndTellsHowItEnded(t *testing.T) {
 			waitOutput(t, o, n, "up\n")
 			within := 30 * time.Second
 			if name == "not at all" {
-				within = 200 * time.Millisecond
+				within = 3 * time.Second
 			}
 			if err := n.Stop(within); (err != nil) != tc.wantErr {
 				t.Errorf("stop: %v, want an error: %v", err, tc.wantErr)

@@ -26,6 +26,12 @@ type Block struct {
 	lock *os.File
 }
 
+// ClusterPort is where the node's cluster address is.
+func (b *Block) ClusterPort() int { return b.Port + clusterOffset }
+
+// GossipPort is where the node's gossip address is.
+func (b *Block) GossipPort() int { return b.Port + gossipOffset }
+
 // Release gives the block back.
 func (b *Block) Release() error { return b.lock.Close() }
 
