@@ -14,14 +14,28 @@ import (
 
 const rootSecret = "0f5a6c1be2d94387a1c0de5b7f93e8126d4b0a97c3f1e85d2b6a7094fc31e8da"
 
-func as(t *testing.T, secret string, n *Node) *client.Client {
+func as(t *testing.T, secret string, n *Node, options ...client.Option) *client.Client {
 	t.Helper()
-	db, err := client.New([]string{n.URL}, client.WithAPIKey(secret), client.WithAttempts(1))
+	db, err := client.New([]string{n.URL}, append(options, client.WithAPIKey(secret))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
 	return db
+}
+
+// newKey makes an API key, and another one if nobody knows what became of the first.
+func (c *Cluster) newKey(db *client.Client, k v1.KeyRequest) (made *v1.KeySecret) {
+	c.t.Helper()
+	c.WaitFor("an API key is made", func() bool {
+		var err error
+		made, err = db.CreateAPIKey(c.t.Context(), k)
+		if err != nil && !errors.Is(err, client.Code(v1.CodeOutcomeUnknown)) {
+			c.t.Fatal(err)
+		}
+		return err == nil
+	})
+	return made
 }
 
 // code is the code of the problem that a call answers, "" without one.
@@ -54,14 +68,8 @@ func TestKeysOnEveryNode(t *testing.T) {
 	}
 	leader := c.Leader()
 	follower := others(c, leader)[0]
-	made, err := as(t, rootSecret, follower).CreateAPIKey(t.Context(), v1.KeyRequest{Name: "writer", Role: assertion.RoleWrite})
-	if err != nil {
-		t.Fatal(err)
-	}
-	unused, err := as(t, rootSecret, leader).CreateAPIKey(t.Context(), v1.KeyRequest{Name: "used once, on one node", Role: assertion.RoleReadOnly})
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := c.newKey(as(t, rootSecret, follower), v1.KeyRequest{Name: "writer", Role: assertion.RoleWrite})
+	unused := c.newKey(as(t, rootSecret, leader), v1.KeyRequest{Name: "used once, on one node", Role: assertion.RoleReadOnly})
 	c.WaitFor("one node knows the key that is used once", func() bool { _, err := as(t, unused.Secret, leader).Lenses(t.Context()); return err == nil })
 	for i, n := range c.Nodes {
 		db := as(t, made.Secret, n)

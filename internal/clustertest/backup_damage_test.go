@@ -130,7 +130,7 @@ func TestKilledBackupIsNone(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("left in the state: %v, %v", left, err)
 	}
-	if s := c.Status(n); s.AssertionsCount != 3000 {
+	if s := c.MustStatus(n); s.AssertionsCount != 3000 {
 		t.Errorf("after all: %+v", s)
 	}
 }

@@ -43,16 +43,26 @@ func Claims(t testing.TB, from, count int) []*assertion.Assertion {
 // all, and returns their hashes.
 func (c *Cluster) Write(from, count int, nodes ...*Node) []assertion.Hash {
 	c.t.Helper()
-	answer, err := c.Client(nodes...).AssertBatch(c.t.Context(), Claims(c.t, from, count))
+	hashes, err := c.tryWrite(from, count, nodes...)
 	c.do(err)
+	return hashes
+}
+
+// tryWrite is Write for goroutines that must not end the test.
+func (c *Cluster) tryWrite(from, count int, nodes ...*Node) ([]assertion.Hash, error) {
+	c.t.Helper()
+	answer, err := c.Client(nodes...).AssertBatch(c.t.Context(), Claims(c.t, from, count))
+	if err != nil {
+		return nil, err
+	}
 	hashes := make([]assertion.Hash, count)
 	for i, r := range answer.Results {
 		if r.Status != v1.StatusCreated && r.Status != v1.StatusExists { // it exists if the client had to send it again
-			c.t.Fatalf("claim %d: %+v, want created", from+i, r)
+			return nil, fmt.Errorf("claim %d: %+v, want created", from+i, r)
 		}
 		hashes[i] = *r.Hash
 	}
-	return hashes
+	return hashes, nil
 }
 
 // Load stores claims from the one numbered from on, each in a request of its

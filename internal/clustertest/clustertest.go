@@ -71,10 +71,10 @@ type Cluster struct {
 
 // calm are settings with which nothing happens to a cluster but what the test does:
 // no score and no model is learnt from what it writes, and a machine that stands
-// still for half a second elects no other leader.
+// still for two seconds elects no other leader.
 var calm = map[string]string{
 	"trust-interval": "1h", "truth-interval": "1h",
-	"raft-heartbeat-timeout": "1s", "raft-election-timeout": "1s", "raft-leader-lease": "800ms",
+	"raft-heartbeat-timeout": "3s", "raft-election-timeout": "3s", "raft-leader-lease": "2400ms",
 }
 
 // programs are built once in the life of a test binary, by main package and
@@ -278,13 +278,14 @@ func (c *Cluster) Client(nodes ...*Node) *client.Client {
 	return db
 }
 
-func (c *Cluster) newClient(nodes []*Node) *client.Client {
+func (c *Cluster) newClient(nodes []*Node, options ...client.Option) *client.Client {
 	c.t.Helper()
 	var urls []string
 	for _, n := range nodes {
 		urls = append(urls, n.URL)
 	}
-	db, err := client.New(urls, client.WithAPIKey(c.rootKey), client.WithRootCAs(c.roots)) // "" sends none, nil are the system's
+	options = append(options, client.WithAPIKey(c.rootKey), client.WithRootCAs(c.roots)) // "" sends none, nil are the system's
+	db, err := client.New(urls, options...)
 	c.do(err)
 	return db
 }
@@ -300,6 +301,13 @@ func (c *Cluster) Status(n *Node) *v1.Cluster {
 	if err != nil {
 		return nil
 	}
+	return status
+}
+
+// MustStatus waits until a node answers with the cluster as it sees it.
+func (c *Cluster) MustStatus(n *Node) (status *v1.Cluster) {
+	c.t.Helper()
+	c.WaitFor(n.Name+" tells its status", func() bool { status = c.Status(n); return status != nil })
 	return status
 }
 

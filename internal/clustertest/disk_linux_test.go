@@ -92,25 +92,26 @@ func (d *disk) thaw() {
 	d.thawer = nil
 }
 
-// fill takes what is free on the disk, but for some bytes.
+// fill takes what is free on the disk, but for some bytes. It writes hardly anything,
+// so that the node's writes do not wait for it.
 func (d *disk) fill(name string, leave int64) {
 	d.t.Helper()
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(d.dir, &s); err != nil {
 		d.t.Fatal(err)
 	}
-	file, err := os.Create(filepath.Join(d.dir, name))
+	file, err := os.OpenFile(filepath.Join(d.dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer file.Close()
-	zero := zeros{}
-	if _, err := io.CopyN(file, zero, int64(s.Bavail)*s.Bsize-leave); err == nil && leave == 0 {
-		_, err = io.Copy(file, zero) // until there is no room at all
-		if !errors.Is(err, syscall.ENOSPC) {
-			d.t.Fatal(err)
-		}
-	} else if err != nil && (leave > 0 || !errors.Is(err, syscall.ENOSPC)) {
+	if err := syscall.Fallocate(int(file.Fd()), 0, 0, int64(s.Bavail)*s.Bsize-leave); err != nil && (leave > 0 || !errors.Is(err, syscall.ENOSPC)) {
+		d.t.Fatal(err)
+	}
+	if leave > 0 {
+		return
+	}
+	if _, err := io.Copy(file, zeros{}); !errors.Is(err, syscall.ENOSPC) { // until there is no room at all
 		d.t.Fatal(err)
 	}
 }

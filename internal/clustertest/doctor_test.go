@@ -37,10 +37,7 @@ func TestDoctorAndSupportBundle(t *testing.T) {
 	c := Start(t, Options{Settings: map[string]string{"auth-enabled": "true", "root-api-key": rootSecret, "gossip-key": gossipKey}})
 	root := as(t, rootSecret, c.Nodes[0])
 	c.WaitFor("the root key is there", func() bool { _, err := root.APIKeys(t.Context()); return err == nil })
-	made, err := root.CreateAPIKey(t.Context(), v1.KeyRequest{Role: assertion.RoleWrite})
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := c.newKey(root, v1.KeyRequest{Role: assertion.RoleWrite})
 	for _, n := range c.Nodes {
 		c.WaitFor(n.Name+" knows the root key", func() bool { _, err := as(t, rootSecret, n).APIKeys(t.Context()); return err == nil })
 	}

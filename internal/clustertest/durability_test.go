@@ -130,8 +130,15 @@ func (w *watched) syncsOfAll() map[*Node]int {
 	return counts
 }
 
-// syncs counts the completed syncs of a node's raft log.
-func (w *watched) syncs(n *Node) int { return w.c.syncs(n, "f(data)?sync") }
+// syncs counts the completed syncs of what a node has written to its raft log. The
+// boltdb log syncs its writes by fdatasync; by fsync it syncs a new length of its
+// file, whether it syncs its writes or not.
+func (w *watched) syncs(n *Node) int {
+	if w.c.logStore == "wal" {
+		return w.c.syncs(n, "fsync")
+	}
+	return w.c.syncs(n, "fdatasync")
+}
 
 // syncs counts the completed calls of a node that sync its raft log, by a pattern
 // of their names. A call that another thread's interrupts is traced in two lines.

@@ -112,7 +112,7 @@ func TestScaleFromThreeToFiveToThreeUnderLoad(t *testing.T) {
 	cancel()
 	stop.Wait()
 	for _, gone := range founders[:2] {
-		if _, err := as(t, "", gone).Get(t.Context(), hashes[0], client.Consistency{Level: "local"}); code(t, err) != v1.CodeNodeRemoved {
+		if _, err := as(t, "", gone, client.WithAttempts(1)).Get(t.Context(), hashes[0], client.Consistency{Level: "local"}); code(t, err) != v1.CodeNodeRemoved {
 			t.Errorf("a read at the removed %s: %v", gone.Name, err)
 		}
 		c.Stop(gone)
@@ -154,8 +154,7 @@ func TestADeadNodeIsReplaced(t *testing.T) {
 	through := c.Followers()[0]
 	live := c.Leader()
 	c.WaitFor("the leader knows that it is dead", func() bool {
-		s := c.Status(live)
-		for _, m := range s.Members {
+		for _, m := range c.MustStatus(live).Members {
 			if m.Node == dead.Name {
 				return m.State == "dead"
 			}

@@ -64,7 +64,7 @@ func TestRecoveryOfALostQuorum(t *testing.T) {
 			survivor, ghost, destroyed := c.Nodes[0], c.Nodes[1], c.Nodes[2]
 			hashes := c.Load(c.Client(), 0, 150, 3, func(int) {})
 			before := c.WaitEqual() // the survivor has all that was acknowledged
-			old := c.Status(survivor).ClusterID
+			old := c.MustStatus(survivor).ClusterID
 
 			output, exit := recoverNode(c, survivor, "--yes")
 			if exit != 1 || !strings.Contains(output, "in use by another process") {
@@ -83,7 +83,7 @@ func TestRecoveryOfALostQuorum(t *testing.T) {
 			}
 			c.Restart(survivor)
 			c.MustHold(survivor, client.Consistency{}, hashes)
-			status := c.Status(survivor)
+			status := c.MustStatus(survivor)
 			if status.AssertionsCount != before.Count || status.ClusterID == old || len(status.Members) != 1 {
 				t.Fatalf("the recovered cluster is %+v, the old one %s had %d claims", status, old, before.Count)
 			}
@@ -105,9 +105,10 @@ func TestRecoveryOfALostQuorum(t *testing.T) {
 			c.do(ghost.Start())
 			c.WaitLog(ghost, from, transport.ErrWrongCluster.Error())
 			hashes = append(hashes, c.Write(3000, 10, survivor, destroyed, fresh)...)
-			if s := c.Status(survivor); len(s.Members) != 3 || s.AssertionsCount != uint64(len(hashes)) {
-				t.Errorf("with the lost node back: %+v", s)
-			}
+			c.WaitFor("the survivor has all of it, with the lost node back", func() bool {
+				s := c.MustStatus(survivor)
+				return len(s.Members) == 3 && s.AssertionsCount == uint64(len(hashes))
+			})
 			c.Kill(ghost)
 			c.KillAll() // the recovered log and state restart like any other
 			for _, n := range []*Node{survivor, destroyed, fresh} {

@@ -86,12 +86,11 @@ func TestRestoreIntoARunningCluster(t *testing.T) {
 	} {
 		c.do(step())
 	}
-	key, err := db.CreateAPIKey(t.Context(), v1.KeyRequest{Role: assertion.RoleWrite, Name: "old"})
-	c.do(err)
+	key := c.newKey(db, v1.KeyRequest{Role: assertion.RoleWrite, Name: "old"})
 	full, m := createBackup(c, filepath.Join(c.Dir, "backups"))
 
 	// Since then: the source is reinstated, the key revoked, the decision reversed.
-	_, err = db.SetSourceStatus(t.Context(), &assertion.SourceStatus{Source: source, Reason: "right after all"})
+	_, err := db.SetSourceStatus(t.Context(), &assertion.SourceStatus{Source: source, Reason: "right after all"})
 	c.do(err)
 	_, err = db.RevokeAPIKey(t.Context(), key.ID)
 	c.do(err)

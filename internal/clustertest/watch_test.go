@@ -87,7 +87,8 @@ func TestWatchAndFeedOutliveTheLeader(t *testing.T) {
 	c := Start(t, Options{})
 	leader := c.Leader()
 	first := c.Write(0, 100)
-	all := c.Client(append([]*Node{leader}, others(c, leader)...)...) // begins at the leader
+	all := c.newClient(append([]*Node{leader}, others(c, leader)...), client.StartAt(0)) // at the leader
+	t.Cleanup(all.Close)
 	everything := follow(t, all, "0", client.Query{})
 	answers := follow(t, all, "0", client.Query{Subject: "subject-0", Predicate: "value", Lens: "recency"})
 	c.WaitFor("the watch has reported what is there", func() bool { return len(everything.claims()) == len(first) && len(answers.seen()) > 0 })
