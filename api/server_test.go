@@ -278,7 +278,7 @@ func TestHTTPServer(t *testing.T) {
 			t.Errorf("%s is not set", name)
 		}
 	}
-	server.ReadHeaderTimeout = 50 * time.Millisecond
+	server.ReadHeaderTimeout = time.Second
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

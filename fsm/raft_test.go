@@ -81,7 +81,8 @@ func raftConfig(id string, noise io.Writer) *raft.Config {
 	c.Logger = hclog.New(&hclog.LoggerOptions{Output: noise, Level: hclog.Info})
 	c.NoSnapshotRestoreOnStart = true
 	c.SnapshotThreshold, c.TrailingLogs = 1<<40, 1 // snapshots only when the test takes one
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 400*time.Millisecond, 400*time.Millisecond, 400*time.Millisecond
+	// A standstill of the machine is to elect no other leader.
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 2*time.Second, 2*time.Second, 2*time.Second
 	return c
 }
 

@@ -115,13 +115,19 @@ for n in 1 2 3; do
 done
 # A node believes HAProxy, and HAProxy drops what the client says.
 ask -H "X-Forwarded-For: 203.0.113.9" -H "X-Request-Id: who-is-it" "$front/v1/query" >/dev/null
-line=$("${compose[@]}" logs --no-color node1 node2 node3 | grep who-is-it | head -1)
+line=""
+logged() { line=$("${compose[@]}" logs --no-color node1 node2 node3 | grep who-is-it) && line=${line%%$'\n'*}; }
+until_ok 30 logged || fail "the request is not logged"
 gateway=${STEMEDB_SUBNET%.*}.1 # what connections from this machine come from
 [[ $line == *"\"remote\":\"$gateway\""* ]] || fail "the request's address is not logged as $gateway: $line"
 
 echo "--- ingest through HAProxy with a write key, and ask"
 write_key=$(bin/stemectl --url "$front" --ca "$ca" keys create --name ingest --role write -o json | sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p')
 [ -n "$write_key" ] || fail "no key was made"
+knows_key() { [ "$(curl -sS -o /dev/null -w '%{http_code}' --max-time 5 -H "X-API-Key: $write_key" "$(url "$1")/v1/lenses")" = 200 ]; }
+for n in 1 2 3; do
+  until_ok 30 knows_key "$n" || fail "node$n does not know the new key"
+done
 STEMEDB_API_KEY=$write_key SSL_CERT_FILE=$ca bin/pharma-ingest --with-conflicts --api-url "$front" --keyring "$work/keys" | tail -1
 answer=$(keyed "$front/v1/skeptic?subject=Semaglutide&predicate=nausea_rate")
 grep -q '"status":"Contested"' <<<"$answer" || fail "skeptic answers $answer"
@@ -158,7 +164,7 @@ done
 echo "$settings HAProxy: $(sed -n 's/.*default-server check \(.*\) maxconn.*/\1/p' deploy/haproxy/haproxy.cfg)"
 echo "goals: SIGTERM under 50 ms, SIGKILL under 1200 ms"
 
-some_leader
+until_ok 30 some_leader || fail "no node leads"
 echo "--- SIGTERM to the leader, node$leader, while eight writers write"
 write_through docker stop -t 30 "$(container "node$leader")"
 stopped=$leader

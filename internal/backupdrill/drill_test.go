@@ -10,7 +10,7 @@ func TestDrill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("whole clusters are not run with -short")
 	}
-	r, err := Run(t.Context(), Config{Claims: 3000, Writers: 2, Rounds: 1, Quiet: 200 * time.Millisecond, Samples: 50, Log: t.Output()})
+	r, err := Run(t.Context(), Config{Claims: 3000, Writers: 2, Rounds: 1, Quiet: 500 * time.Millisecond, Samples: 50, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

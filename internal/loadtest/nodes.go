@@ -94,14 +94,33 @@ func meters(ctx context.Context, c *client.Client) (bool, error) {
 	return status.Quota != nil, nil
 }
 
-// Roles are the places of the leader and of a follower among the nodes. It sends
-// no API key: health needs none.
+// rolesWithin is how long Roles waits for a leader and a follower.
+const rolesWithin = 30 * time.Second
+
+// Roles are the places of the leader and of a follower among the nodes, which it
+// waits for as long as an election may take. It sends no API key: health needs none.
 func Roles(ctx context.Context, urls []string) (leader, follower int, err error) {
 	c, err := client.New(urls)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, rolesWithin)
+	defer cancel()
+	for {
+		if leader, follower, err = roles(ctx, c, urls); err == nil {
+			return leader, follower, nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, 0, err
+		}
+	}
+}
+
+// roles are the places of the leader and of a follower at this moment.
+func roles(ctx context.Context, c *client.Client, urls []string) (leader, follower int, err error) {
 	leader, follower = -1, -1
 	var faults []error
 	for i := range urls {
@@ -121,6 +140,9 @@ func Roles(ctx context.Context, urls []string) (leader, follower int, err error)
 	return leader, follower, nil
 }
 
+// firstReadingWithin is how long a first reading may take.
+const firstReadingWithin = 10 * time.Second
+
 // memoryMetric is a node's resident memory in bytes.
 const memoryMetric = "process_resident_memory_bytes"
 
@@ -139,7 +161,11 @@ func (n *nodes) watchMemory(ctx context.Context, every time.Duration) (stop func
 			defer ticks.Stop()
 			var fault error
 			for {
-				bytes, err := memoryOf(ctx, each)
+				memory := memoryOf
+				if len(read[i].Samples) == 0 {
+					memory = firstMemoryOf
+				}
+				bytes, err := memory(ctx, each)
 				if err == nil {
 					read[i].Samples = append(read[i].Samples, MemorySample{AtSeconds: time.Since(start).Seconds(), Bytes: bytes})
 				} else if ctx.Err() == nil {
@@ -170,6 +196,14 @@ func memoryOf(ctx context.Context, c *client.Client) (float64, error) {
 		return 0, err
 	}
 	return metricIn(page, memoryMetric)
+}
+
+// firstMemoryOf is memoryOf for a first reading, which a run that is over at once
+// waits for.
+func firstMemoryOf(ctx context.Context, c *client.Client) (float64, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstReadingWithin)
+	defer cancel()
+	return memoryOf(ctx, c)
 }
 
 // metricIn reads a metric without labels from a page in the text format of
