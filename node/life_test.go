@@ -39,6 +39,13 @@ func TestThreeNodesFormOneClusterAndShareWrites(t *testing.T) {
 	}
 }
 
+func TestANewClusterElectsItsFirstLeaderAtOnce(t *testing.T) {
+	c := startCluster(t, 3, func(_ int, cfg *Config) { // longer than startCluster waits
+		cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLease = time.Minute, time.Minute, time.Minute
+	})
+	write(t, c.follower(), 0, 5)
+}
+
 func TestLosingTheLeaderLosesNothing(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	hashes := write(t, c.leader(), 0, 50)
