@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -579,16 +580,15 @@ func TestScopeAndWatchOfAKey(t *testing.T) {
 	defer answer.Body.Close()
 	// Once the watch has told a claim it asks for its key before it tells the next.
 	f.takes(t, "/v1/assert", numbered(2, "x"), rootSecret)
-	told := make([]byte, 0, 4096)
-	for first := numbered(2, "x").ContentHash().String(); !strings.Contains(string(told), first); {
-		n, err := answer.Body.Read(told[len(told):cap(told)])
-		if told = told[:len(told)+n]; err != nil {
-			t.Fatalf("%v after %q", err, told)
+	stream := bufio.NewReader(answer.Body)
+	for first, line := numbered(2, "x").ContentHash().String(), ""; !strings.Contains(line, first); {
+		if line, err = stream.ReadString('\n'); err != nil {
+			t.Fatalf("%v after %q", err, line)
 		}
 	}
 	read[v1.KeyResponse](t, f.do(http.MethodDelete, "/v1/keys/"+reader.ID, "", "X-API-Key: "+rootSecret), http.StatusOK)
 	f.takes(t, "/v1/assert", numbered(1, "x"), rootSecret)
-	told, err = io.ReadAll(answer.Body) // ends, since the watch does
+	told, err := io.ReadAll(stream) // ends, since the watch does
 	if err != nil || !strings.Contains(string(told), v1.CodeAPIKeyRevoked) || strings.Contains(string(told), numbered(1, "x").ContentHash().String()) {
 		t.Errorf("%v: the watch told %q", err, told)
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -114,6 +115,18 @@ func (n *Node) formCluster(members []raft.Server, peers []peer) error {
 		return fmt.Errorf("bootstrap the cluster: %w", err)
 	}
 	n.log.Info("bootstrapped a new cluster", "members", members)
-	n.campaign() // there is no leader whose heartbeats could be missed
+	return n.electFirst()
+}
+
+// electFirst makes raft look at once whether it has heard a leader, of whom there is
+// none yet: it looks when its heartbeat timeout becomes shorter.
+func (n *Node) electFirst() error {
+	conf := n.raft.ReloadableConfig()
+	longer := conf
+	longer.HeartbeatTimeout++
+	longer.ElectionTimeout++
+	if err := errors.Join(n.raft.ReloadConfig(longer), n.raft.ReloadConfig(conf)); err != nil {
+		return fmt.Errorf("elect a first leader: %w", err)
+	}
 	return nil
 }

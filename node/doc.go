@@ -10,7 +10,7 @@
 //     a node with state resumes; one without looks for a cluster to join, and
 //     only where BootstrapExpect nodes see each other, none has state, and all
 //     of them have promised themselves to the same proposer does that one
-//     bootstrap.
+//     bootstrap. It stands for election at once.
 //   - The way of a write: Assert encodes verified claims, the batcher groups
 //     whatever arrives while a proposal is in flight into the next log entry
 //     (group commit without a timer), and the entry is proposed here or

@@ -112,16 +112,14 @@ func TestReadsWaitForTheStateNotForTheQueue(t *testing.T) {
 }
 
 func TestMinIndexWaitsForTheLocalApply(t *testing.T) {
-	c := startCluster(t, 3, nil)
+	c := startCluster(t, 3, func(_ int, cfg *Config) { cfg.ReadTimeout = 2 * time.Second })
 	f := c.follower()
 	result, err := c.leader().Write(t.Context(), Caller{}, claim(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustHold(t, f, Consistency{Level: Local, MinIndex: result.Index}, []assertion.Hash{result.Results[0].Hash})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := f.Read(ctx, Consistency{Level: Local, MinIndex: result.Index + 1000}); !errors.Is(err, ErrMinIndex) {
+	if _, err := f.Read(t.Context(), Consistency{Level: Local, MinIndex: result.Index + 1000}); !errors.Is(err, ErrMinIndex) {
 		t.Errorf("an index that never comes: %v, want ErrMinIndex", err)
 	}
 }

@@ -192,8 +192,9 @@ func (n *Node) nameCluster(ctx context.Context) error {
 	if name == "" {
 		name = randomHex(clusterIDBytes)
 	}
+	term := n.raft.CurrentTerm()
 	_, err := n.propose(ctx, fsm.EncodeClusterInit(n.unixNow(), name))
-	if err != nil && n.raft.State() == raft.Leader && ctx.Err() == nil {
+	if err != nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term && ctx.Err() == nil {
 		return fmt.Errorf("name the cluster: %w", err)
 	}
 	return nil

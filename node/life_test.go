@@ -40,7 +40,7 @@ func TestThreeNodesFormOneClusterAndShareWrites(t *testing.T) {
 }
 
 func TestANewClusterElectsItsFirstLeaderAtOnce(t *testing.T) {
-	c := startCluster(t, 3, func(_ int, cfg *Config) { // longer than startCluster waits
+	c := startCluster(t, 3, func(_ int, cfg *Config) { // longer than waitFor waits
 		cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLease = time.Minute, time.Minute, time.Minute
 	})
 	write(t, c.follower(), 0, 5)

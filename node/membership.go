@@ -378,17 +378,31 @@ func (n *Node) transfer(ctx context.Context, req MemberRequest) (MemberResponse,
 	if err != nil {
 		return MemberResponse{}, err
 	}
-	// raft gives up after an election timeout, and may yet lose the leadership to the
-	// target that it has told to stand.
-	if err := await(ctx, n.raft.LeadershipTransferToServer(target.ID, target.Address)); err != nil && n.leads() {
+	leads := func() bool { return n.raft.State() == raft.Leader }
+	term := n.raft.CurrentTerm()
+	err = await(ctx, n.raft.LeadershipTransferToServer(target.ID, target.Address))
+	if errors.Is(err, raft.ErrNotLeader) { // it has not begun
+		return MemberResponse{}, fmt.Errorf("%w: %w", ErrNoLeader, err)
+	}
+	if err != nil && leads() {
 		// The flag that refuses proposals during a transfer must not outlive it
 		// (hashicorp/raft issue 696): this ends the node if it does.
 		n.beginTerm(ctx)
+	}
+	// raft gives up after an election timeout. The target may have won since.
+	if err != nil && leads() {
 		return MemberResponse{}, fmt.Errorf("%w: the leadership was not handed to %s: %w", ErrMembership, target.ID, err)
 	}
 	for {
 		changed := n.leaderWatch.changed()
-		if _, now := n.raft.LeaderWithID(); now != "" && string(now) != n.id {
+		_, now := n.raft.LeaderWithID()
+		switch {
+		case leads() && n.raft.CurrentTerm() > term:
+			return MemberResponse{}, fmt.Errorf("%w: the leadership was not handed to %s: node %s leads again", ErrMembership, target.ID, n.id)
+		case now == "" || string(now) == n.id: // not known yet
+		case req.NodeID != "" && now != target.ID:
+			return MemberResponse{}, fmt.Errorf("%w: node %s leads now, not %s", ErrMembership, now, target.ID)
+		default:
 			return MemberResponse{NodeID: string(now), Index: n.raft.CommitIndex(), Changed: true}, nil
 		}
 		if !leaderNews(ctx, changed) {

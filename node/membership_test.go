@@ -181,6 +181,26 @@ func TestTheGuardsOfALeader(t *testing.T) {
 	write(t, live, 0, 5)
 }
 
+// A transfer that raft has not begun is told as such: the request goes on to the
+// leader.
+func TestATransferIsBegunByTheLeaderAlone(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	leader := c.leader()
+	for _, n := range c.up() {
+		if n == leader {
+			continue
+		}
+		for _, heir := range []string{"", string(leader.id)} {
+			if done, err := n.transfer(t.Context(), MemberRequest{NodeID: heir}); !errors.Is(err, ErrNoLeader) {
+				t.Errorf("a transfer to %q by the follower %s: %+v, %v", heir, n.id, done, err)
+			}
+		}
+	}
+	if got := change(t, c.follower(), transport.ActionTransfer, c.follower().id); !got.Changed {
+		t.Errorf("a transfer through a follower: %+v", got)
+	}
+}
+
 func TestADeadNodeIsRemovedInTimeAndNotBelowTheSmallestQuorum(t *testing.T) {
 	c := startCluster(t, 3, func(_ int, cfg *Config) { cfg.DeadAfter = 300 * time.Millisecond })
 	fourth := c.add(func(cfg *Config) { cfg.DeadAfter = 300 * time.Millisecond })

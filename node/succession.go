@@ -57,8 +57,7 @@ func (n *Node) standIn(ctx context.Context, leader raft.Server, cause error) {
 		others, lives := n.survey(ctx, leader)
 		switch shouldStand(own, others, lives, n.servers()) {
 		case yes:
-			n.log.Info("the leader's process has ended: standing for election", "leader", string(leader.ID), "error", cause)
-			n.campaign()
+			n.campaign(leader, cause)
 			return
 		case no:
 			return
@@ -158,7 +157,8 @@ func shouldStand(own candidate, others []candidate, lives bool, config []raft.Se
 
 // campaign makes raft stand for election at once: the message that a leader sends
 // to the heir that it chose, from the heir itself.
-func (n *Node) campaign() {
+func (n *Node) campaign(leader raft.Server, cause error) {
+	n.log.Info("the leader's process has ended: standing for election", "leader", string(leader.ID), "error", cause)
 	self := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.id), Addr: []byte(n.address)}
 	if err := n.raftNet.TimeoutNow(raft.ServerID(n.id), raft.ServerAddress(n.address), &raft.TimeoutNowRequest{RPCHeader: self}, &raft.TimeoutNowResponse{}); err != nil {
 		n.log.Warn("no election before raft's heartbeat timeout", "error", err)

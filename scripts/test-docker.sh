@@ -115,7 +115,6 @@ for n in 1 2 3; do
 done
 # A node believes HAProxy, and HAProxy drops what the client says.
 ask -H "X-Forwarded-For: 203.0.113.9" -H "X-Request-Id: who-is-it" "$front/v1/query" >/dev/null
-line=""
 logged() { line=$("${compose[@]}" logs --no-color node1 node2 node3 | grep who-is-it) && line=${line%%$'\n'*}; }
 until_ok 30 logged || fail "the request is not logged"
 gateway=${STEMEDB_SUBNET%.*}.1 # what connections from this machine come from

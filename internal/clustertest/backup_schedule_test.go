@@ -179,7 +179,7 @@ func TestKilledUpload(t *testing.T) {
 		reached := server.Hold(match)
 		c.do(n.Start())
 		c.WaitReady()
-		c.WaitNodeKeys() // nothing else changes afterwards
+		c.WaitNodeKeys() // no entry of the node's own comes later, to be backed up
 		c.Write(len(what)*1000, 10)
 		select {
 		case <-reached:

@@ -272,9 +272,12 @@ func TestLogBackupRefusesAGap(t *testing.T) {
 	})
 	// Without a full backup: all that there is, and from where to where.
 	var output string
-	c.WaitFor("a backup of the log is taken while nothing truncates it", func() (ok bool) {
+	c.WaitFor("a backup of the log is taken while nothing truncates it", func() bool {
 		var exit int
 		output, exit = stemectl(c, "backup", "create", "--dir", filepath.Join(c.Dir, "elsewhere"), "--log-only")
+		if exit != 0 {
+			t.Logf("exit code %d, %s", exit, output)
+		}
 		return exit == 0
 	})
 	if !strings.Contains(output, "taking everything that its log still holds") || !strings.Contains(output, "log entries ") {

@@ -48,7 +48,7 @@ func (c *Cluster) Write(from, count int, nodes ...*Node) []assertion.Hash {
 	return hashes
 }
 
-// tryWrite is Write for goroutines that must not end the test.
+// tryWrite is Write for goroutines: it tells what went wrong.
 func (c *Cluster) tryWrite(from, count int, nodes ...*Node) ([]assertion.Hash, error) {
 	c.t.Helper()
 	answer, err := c.Client(nodes...).AssertBatch(c.t.Context(), Claims(c.t, from, count))

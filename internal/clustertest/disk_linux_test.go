@@ -105,8 +105,10 @@ func (d *disk) fill(name string, leave int64) {
 		d.t.Fatal(err)
 	}
 	defer file.Close()
-	if err := syscall.Fallocate(int(file.Fd()), 0, 0, int64(s.Bavail)*s.Bsize-leave); err != nil && (leave > 0 || !errors.Is(err, syscall.ENOSPC)) {
-		d.t.Fatal(err)
+	if take := int64(s.Bavail)*s.Bsize - leave; take > 0 {
+		if err := syscall.Fallocate(int(file.Fd()), 0, 0, take); err != nil && (leave > 0 || !errors.Is(err, syscall.ENOSPC)) {
+			d.t.Fatal(err)
+		}
 	}
 	if leave > 0 {
 		return

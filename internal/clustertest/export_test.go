@@ -159,7 +159,7 @@ func TestExportIntoAnotherCluster(t *testing.T) {
 	})
 	kill()
 	var failed *exec.ExitError
-	if err := cmd.Wait(); err != nil && !errors.As(err, &failed) && !errors.Is(err, context.Canceled) { // which is all if it had just ended
+	if err := cmd.Wait(); err != nil && !errors.As(err, &failed) && !errors.Is(err, context.Canceled) { // Wait says so if it had ended by itself
 		t.Fatal(err)
 	}
 	output, exit := stemectl(to, "import", file, "--resume", state, "-o", "json")

@@ -108,8 +108,12 @@ func Roles(ctx context.Context, urls []string) (leader, follower int, err error)
 	ctx, cancel := context.WithTimeout(ctx, rolesWithin)
 	defer cancel()
 	for {
-		if leader, follower, err = roles(ctx, c, urls); err == nil {
+		leader, follower, now := roles(ctx, c, urls)
+		if now == nil {
 			return leader, follower, nil
+		}
+		if ctx.Err() == nil || err == nil {
+			err = now
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
@@ -148,7 +152,7 @@ const memoryMetric = "process_resident_memory_bytes"
 
 // watchMemory reads the memory of every node until stop is called, which returns
 // what was read. A reading that fails is left out, as while a node is down; the
-// fault counts only if there is no reading at all.
+// fault counts only if there is no reading at all. stop waits for a first reading.
 func (n *nodes) watchMemory(ctx context.Context, every time.Duration) (stop func() []*Memory) {
 	ctx, cancel := context.WithCancel(ctx)
 	start := time.Now()
@@ -168,7 +172,7 @@ func (n *nodes) watchMemory(ctx context.Context, every time.Duration) (stop func
 				bytes, err := memory(ctx, each)
 				if err == nil {
 					read[i].Samples = append(read[i].Samples, MemorySample{AtSeconds: time.Since(start).Seconds(), Bytes: bytes})
-				} else if ctx.Err() == nil {
+				} else if ctx.Err() == nil || len(read[i].Samples) == 0 {
 					fault = err
 				}
 				select {

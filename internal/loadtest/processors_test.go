@@ -39,8 +39,8 @@ func TestProcessorsAreWatchedUntilTheEnd(t *testing.T) {
 	if _, err := os.Stat("/proc/stat"); err != nil {
 		t.Skip("this system has no /proc/stat")
 	}
-	// The only sample is that of the end, which ticks of the kernel must precede: so
-	// many that one which it takes back does not matter.
+	// The only sample is that of the end, which ticks of the kernel must precede. It may
+	// take one back: 30 are enough.
 	stop := watchProcessors(t.Context(), time.Hour)
 	before, err := readProcessorTime()
 	if err != nil {

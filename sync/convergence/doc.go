@@ -20,7 +20,8 @@
 //   - Divergence: another digest at the same log index. It is never right. It is
 //     counted and logged when it begins, and again only after the peer has agreed
 //     in between. A report of an index that this node has not reached waits until
-//     it has (at most maxWaiting of a peer, later ones say the same).
+//     it has (at most maxWaiting of a peer, later ones say the same). One that a newer
+//     one has overtaken is not compared.
 //   - Minority: more nodes disagree with this one than agree, itself included.
 //     Where no two nodes agree, each of three is in the minority, and rightly
 //     serves nothing.

@@ -220,6 +220,8 @@ func (t *Tracker) compare(p *peer, r gossip.Report) {
 		}
 		return
 	}
+	// What waits and is older has been overtaken.
+	p.waiting = slices.DeleteFunc(p.waiting, func(w gossip.Report) bool { return w.Index <= r.Index })
 	began := own != r.Digest && (p.agrees || !p.compared)
 	p.compared, p.agrees = true, own == r.Digest
 	if !began {

@@ -185,6 +185,12 @@ func TestDivergenceIsCountedOnceAnIndexAndTheMinorityKnowsItself(t *testing.T) {
 	b.report("a", 6, 6, 1) // from before, overtaken by the others
 	b.report("a", 7, 7, 2)
 	b.metric(`stemedb_sync_divergence_total 2`)
+	b.report("a", 9, 9, 1) // waits, and is overtaken
+	b.digests[9], b.digests[10] = assertion.Hash{1}, assertion.Hash{1}
+	b.report("a", 10, 10, 2)
+	b.Local(10, 10)
+	b.report("a", 10, 10, 2)
+	b.metric(`stemedb_sync_divergence_total 2`)
 }
 
 // A peer that dies takes its lag along but not its counters, which nobody may have

@@ -7,8 +7,9 @@
 //   - The list of members with their states, beside memberlist's own: it still
 //     holds dead and left nodes after memberlist has forgotten them, at most
 //     maxMembers in all. A member is alive; dead when SWIM has declared it so;
-//     left when it said goodbye first. memberlist does not tell its users of a
-//     suspicion, so there is no such state here.
+//     left when it said goodbye, before its end or within lateGoodbye after.
+//     memberlist does not tell its users of a suspicion, so there is no such
+//     state here.
 //   - What a node says of itself (Meta, at most 512 bytes encoded), and the
 //     reports, each one UDP packet to every live member, which may get lost.
 //   - Carrying what all nodes hold together (Shared): what changed here since it

@@ -461,8 +461,8 @@ func (d delegate) NotifyMsg(message []byte) {
 // own word of the end comes by another way and may be faster.
 const lateGoodbye = 5 * time.Second
 
-// noteGoodbye remembers that a live member is about to leave, or that one that has
-// just ended had left.
+// noteGoodbye notes that a live member is about to leave, or that one which has just
+// ended said goodbye. Since stays the moment of its end.
 func (g *Gossip) noteGoodbye(name string) {
 	g.mu.Lock()
 	m, known := g.members[name]
