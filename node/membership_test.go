@@ -190,7 +190,7 @@ func TestATransferIsBegunByTheLeaderAlone(t *testing.T) {
 		if n == leader {
 			continue
 		}
-		for _, heir := range []string{"", string(leader.id)} {
+		for _, heir := range []string{"", leader.id} {
 			if done, err := n.transfer(t.Context(), MemberRequest{NodeID: heir}); !errors.Is(err, ErrNoLeader) {
 				t.Errorf("a transfer to %q by the follower %s: %+v, %v", heir, n.id, done, err)
 			}
