@@ -45,17 +45,22 @@
 //
 // # Sizes and costs
 //
-// Measured by `go test ./index -run xxx -bench . -million` on 2 cores (AMD EPYC),
-// with one signer a claim, small values and 128 MiB of cache. The figures of
-// reads at a million claims include reading blocks that the cache does not hold.
+// Measured by
 //
-//	applying a claim, batches of 1 / 16 / 100      43 / 29 / 29 µs
-//	disk for each claim, compacted, at 10 k / 100 k / 1 M   595 / 526 / 266 B
-//	Get by hash, random, at 10 k / 100 k / 1 M     10 / 16 / 128 µs
-//	first page of 100 claims of a subject          0.22 / 0.24 / 1.5 ms
-//	Tally of one question with 100 k / 1 M claims  48 / 25 µs
+//	go test ./index -run xxx -bench 'Assert$|Read$|Tally|View' -million
+//
+// on 2 cores (AMD EPYC), with one signer a claim, small values and 128 MiB of
+// cache. The figures of reads at a million claims include reading blocks that the
+// cache does not hold.
+//
+//	applying a claim, batches of 1 / 16 / 100      41 / 42 / 43 µs of processor time
+//	disk for each claim, compacted, at 10 k / 100 k / 1 M   319 / 383 / 267 B
+//	Get by hash, random, at 10 k / 100 k / 1 M     4.6 / 5.4 / 8.2 µs
+//	first page of 100 claims of a subject          0.23 / 0.24 / 0.24 ms
+//	Tally of one question with 100 k / 1 M claims  16 / 25 µs
+//	opening a view                                 0.6 µs
 //
 // By `make bench-reads`, a view, the tally and the lens, both in one run: skeptic,
-// consensus and layered take 28, 32 and 55 µs on a question with 1 k claims and
-// 1.11, 1.15 and 1.08 times that with 1 M.
+// consensus and layered take 15, 14 and 26 µs on a question with 1 k claims and
+// 1.10, 1.11 and 1.06 times that with 1 M.
 package index
