@@ -64,13 +64,7 @@ func TestLosingTheLeaderLosesNothing(t *testing.T) {
 func TestAFourthNodeJoinsAsVoter(t *testing.T) {
 	c := startCluster(t, 3, nil)
 	hashes := write(t, c.leader(), 0, 30)
-	cfg := c.config(3, 3, nil)
-	for _, other := range c.configs {
-		cfg.Join = append(cfg.Join, other.ClusterAddr)
-	}
-	c.configs = append(c.configs, cfg)
-	c.nodes = append(c.nodes, nil)
-	c.start(3)
+	c.add(func(cfg *Config) { cfg.BootstrapExpect = 3 }) // the settings of the others
 	c.waitReady()
 	if got, want := c.nodes[3].ClusterID(), c.nodes[0].ClusterID(); got != want {
 		t.Fatalf("the newcomer is in cluster %q, want %q", got, want)

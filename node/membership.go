@@ -388,10 +388,9 @@ func (n *Node) transfer(ctx context.Context, req MemberRequest) (MemberResponse,
 		// The flag that refuses proposals during a transfer must not outlive it
 		// (hashicorp/raft issue 696): this ends the node if it does.
 		n.beginTerm(ctx)
-	}
-	// raft gives up after an election timeout. The target may have won since.
-	if err != nil && leads() {
-		return MemberResponse{}, fmt.Errorf("%w: the leadership was not handed to %s: %w", ErrMembership, target.ID, err)
+		if leads() { // raft gives up after an election timeout: the target may have won since
+			return MemberResponse{}, fmt.Errorf("%w: the leadership was not handed to %s: %w", ErrMembership, target.ID, err)
+		}
 	}
 	for {
 		changed := n.leaderWatch.changed()

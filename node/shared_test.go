@@ -82,12 +82,10 @@ func TestUsageAndBreakersAreSharedByAllNodes(t *testing.T) {
 	everywhere(3, p, auth.Closed)
 
 	// Who joins later learns what was told before.
-	cfg := c.config(3, 3, share)
-	for _, other := range c.configs {
-		cfg.Join = append(cfg.Join, other.ClusterAddr)
-	}
-	c.configs, c.nodes = append(c.configs, cfg), append(c.nodes, nil)
-	c.start(3)
+	c.add(func(cfg *Config) {
+		cfg.BootstrapExpect = 3
+		share(3, cfg)
+	})
 	c.waitReady()
 	everywhere(4, q, auth.Open)
 	everywhere(4, p, auth.Closed)

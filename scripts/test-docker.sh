@@ -123,7 +123,7 @@ gateway=${STEMEDB_SUBNET%.*}.1 # what connections from this machine come from
 echo "--- ingest through HAProxy with a write key, and ask"
 write_key=$(bin/stemectl --url "$front" --ca "$ca" keys create --name ingest --role write -o json | sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p')
 [ -n "$write_key" ] || fail "no key was made"
-knows_key() { [ "$(curl -sS -o /dev/null -w '%{http_code}' --max-time 5 -H "X-API-Key: $write_key" "$(url "$1")/v1/lenses")" = 200 ]; }
+knows_key() { [ "$(code -H "X-API-Key: $write_key" "$(url "$1")/v1/lenses")" = 200 ]; }
 for n in 1 2 3; do
   until_ok 30 knows_key "$n" || fail "node$n does not know the new key"
 done

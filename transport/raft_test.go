@@ -88,6 +88,14 @@ func TestRaftRunsOverThePortBesideCalls(t *testing.T) {
 					t.Fatalf("node %d did not apply the entry", i)
 				}
 			}
+			waitFor(t, "the leader knows itself", func() bool {
+				for _, r := range nodes {
+					if _, id := r.LeaderWithID(); r.State() == raft.Leader && id != "" {
+						return true
+					}
+				}
+				return false
+			})
 			if _, err := transports[0].Client().ReadIndex(t.Context(), transports[1].Addr(), ReadIndexRequest{}); err != nil {
 				t.Errorf("a call beside raft: %v", err)
 			}

@@ -115,6 +115,9 @@ func TestAFloodIsHeldOff(t *testing.T) {
 	for i := range claims {
 		claims[i] = claimOf(t, bad, 1000+i)
 	}
+	madeUp := func() map[string]string { // a proof of work that is none
+		return map[string]string{"X-PoW-Nonce": "1", "X-PoW-Timestamp": strconv.FormatInt(time.Now().Unix(), 10)}
+	}
 	turns := make(chan int)
 	codes := map[string]int{}
 	var mu sync.Mutex
@@ -139,7 +142,7 @@ func TestAFloodIsHeldOff(t *testing.T) {
 			for i := range turns {
 				headers := map[string]string{}
 				if i >= flood/20 {
-					headers["X-PoW-Nonce"], headers["X-PoW-Timestamp"] = "1", strconv.FormatInt(time.Now().Unix(), 10)
+					headers = madeUp()
 				}
 				code := post(t, c.Nodes[i%3], secrets[1], claims[i], headers)
 				mu.Lock()
@@ -161,7 +164,7 @@ func TestAFloodIsHeldOff(t *testing.T) {
 			case "open":
 				return ScrapeMetrics(t, n).Values["stemedb_circuit_breakers_open"] == 1
 			case "half_open": // after its time: one more fault opens it again
-				codes[post(t, n, secrets[1], claims[0], map[string]string{"X-PoW-Nonce": "1", "X-PoW-Timestamp": strconv.FormatInt(time.Now().Unix(), 10)})]++
+				codes[post(t, n, secrets[1], claims[0], madeUp())]++
 			}
 			return false
 		})

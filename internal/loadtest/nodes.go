@@ -172,7 +172,7 @@ func (n *nodes) watchMemory(ctx context.Context, every time.Duration) (stop func
 				bytes, err := memory(ctx, each)
 				if err == nil {
 					read[i].Samples = append(read[i].Samples, MemorySample{AtSeconds: time.Since(start).Seconds(), Bytes: bytes})
-				} else if ctx.Err() == nil || len(read[i].Samples) == 0 {
+				} else {
 					fault = err
 				}
 				select {
